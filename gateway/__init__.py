@@ -1,0 +1,1 @@
+"""The edge of Tillbridge: HTTP and vendor words outside, gRPC contracts inside."""

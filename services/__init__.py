@@ -1,0 +1,1 @@
+"""The services, one package per bounded context, on a common chassis."""

@@ -1,0 +1,409 @@
+"""How a command runs: load many, decide, save many, in one transaction that calls share.
+
+All writing of a process goes through one thread. While it commits one group of calls, the next
+ones gather; it then takes them all into the next transaction, each kind of call to its handler at
+once. So the cost of a durable commit is shared by as many calls as wait for it, and a single call
+waits for nobody. Reading goes through a few threads of its own and never sees half a transaction.
+"""
+
+import asyncio
+import hashlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Generic, TypeVar, cast
+from uuid import uuid4
+
+import structlog
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import Message
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from services.chassis import metrics
+from services.chassis.auth import Caller
+from services.chassis.engines import open_engine
+from services.chassis.errors import DomainError
+from services.chassis.plumbing import OutboxEvent, Plumbing
+
+Request = TypeVar("Request", bound=Message)
+Answer = TypeVar("Answer", bound=Message)
+T = TypeVar("T")
+
+_NOBODY = Caller("", "", frozenset())
+
+GROUP_MAX = 256
+WAITING_MAX = 20_000
+READERS = 4
+TRIES = 5
+
+log = structlog.get_logger()
+
+
+def utc_now() -> datetime:
+    """The machine's clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True, eq=False)
+class Call(Generic[Request, Answer]):
+    """One call of a command, and what becomes of it.
+
+    `with call:` is where a handler decides it: a DomainError raised inside is this call's answer
+    and does not concern its neighbors.
+    """
+
+    caller: Caller
+    request: Request
+    deadline_s: float = float("inf")
+    """When the caller stops waiting, by `time.monotonic()`."""
+    answer: bytes | None = None
+    error: Exception | None = None
+
+    @property
+    def merchant(self) -> str:
+        """The merchant that the call is made for."""
+        return self.caller.merchant
+
+    @property
+    def request_id(self) -> str:
+        """The caller's id of the change; empty where the contract has none."""
+        return str(getattr(self.request, "request_id", ""))
+
+    def reply(self, answer: Answer) -> None:
+        """Answers the call."""
+        self.answer = answer.SerializeToString(deterministic=True)
+
+    def __enter__(self) -> "Call[Request, Answer]":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        if isinstance(error, DomainError):
+            self.answer, self.error = None, error
+            return True
+        return False
+
+
+Calls = Sequence[Call[Request, Answer]]
+Handler = Callable[["Transaction", Sequence[Call[Any, Any]]], None]
+
+
+class Transaction:
+    """A transaction of the writer: a connection, its time, and the events that leave with it."""
+
+    def __init__(self, connection: Connection, now: datetime) -> None:
+        self.connection = connection
+        self.now = now
+        self.events: list[OutboxEvent] = []
+
+    def emit(self, merchant_id: str, subject: str, message: Message, channel_id: str = "") -> None:
+        """Tells others what happened, once this transaction is committed.
+
+        `subject` is what it is about (`item/<id>`) and the unit of ordering; `channel_id` is the
+        channel that it concerns, if it concerns one.
+        """
+        self.events.append(
+            OutboxEvent(uuid4().hex, merchant_id, channel_id, subject, message, self.now)
+        )
+
+    def lock(self, names: Iterable[str], *, shared: bool = False) -> None:
+        """Holds these names until the end of the transaction, against other processes.
+
+        SQLite has one writer at a time anyway.
+        """
+        if self.connection.dialect.name != "postgresql":
+            return
+        function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+        for name in sorted(set(names)):
+            self.connection.exec_driver_sql(
+                f"SELECT {function}(hashtextextended(%(name)s, 0))", {"name": name}
+            )
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    name: str
+    handler: Handler
+    call: Call[Any, Any]
+    done: "asyncio.Future[bytes]"
+    digest: bytes = b""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return (self.call.merchant, self.name, self.call.request_id)
+
+
+@dataclass(slots=True)
+class _Queue:
+    jobs: deque[_Job] = field(default_factory=deque)
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    closed: bool = False
+
+    def put(self, job: _Job) -> None:
+        with self.changed:
+            if self.closed:
+                raise DomainError("SERVICE_UNAVAILABLE", "the service is stopping; retry")
+            if len(self.jobs) >= WAITING_MAX:
+                raise DomainError("OVERLOADED", "too many calls wait; retry", retry_after_ms=500)
+            self.jobs.append(job)
+            self.changed.notify()
+
+    def take(self) -> list[_Job]:
+        """The next group; empty when there will be none."""
+        with self.changed:
+            while not self.jobs and not self.closed:
+                self.changed.wait()
+            return [self.jobs.popleft() for _ in range(min(GROUP_MAX, len(self.jobs)))]
+
+    def close(self) -> None:
+        with self.changed:
+            self.closed = True
+            self.changed.notify()
+
+
+class Database:
+    """One service's database. Opened on the event loop that uses it."""
+
+    def __init__(
+        self, url: str, plumbing: Plumbing, *, clock: Callable[[], datetime] = utc_now
+    ) -> None:
+        self.url = url
+        self.plumbing = plumbing
+        self.clock = clock
+        self.on_commit: list[Callable[[], None]] = []
+        """Called on the event loop after a commit that appended events."""
+        self._writing: Engine = open_engine(url, writing=True)
+        self._reading: Engine = open_engine(url, writing=False)
+        self._loop = asyncio.get_running_loop()
+        self._queue = _Queue()
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        self._writer = threading.Thread(target=self._write_all, name="writer", daemon=True)
+        self._writer.start()
+
+    async def write(self, name: str, handler: Handler, call: Call[Any, Any]) -> bytes:
+        """Runs a call of the command `name`, together with others that wait; returns its answer.
+
+        A call with a `request_id` that was answered before gets the same bytes again and does
+        nothing.
+
+        Raises:
+            DomainError: what the handler refused; REQUEST_ID_REUSED; SERVICE_UNAVAILABLE when the
+                database did not take it, and then nothing of it has happened.
+        """
+        job = _Job(name, handler, call, self._loop.create_future())
+        if call.request_id:
+            body = call.request.SerializeToString(deterministic=True)
+            job.digest = hashlib.blake2b(body, digest_size=16).digest()
+        self._queue.put(job)
+        return await job.done
+
+    async def apply(self, name: str, change: Callable[[Transaction], T]) -> T:
+        """Runs a change that no call asked for, such as an event that was followed.
+
+        It shares transactions with calls, and behind a savepoint like them. Returns what `change`
+        returns, once that is durable.
+        """
+        results: list[T] = []
+
+        def handler(transaction: Transaction, calls: Sequence[Call[Any, Any]]) -> None:
+            results[:] = [change(transaction)]
+            calls[0].answer = b""
+
+        await self.write(name, handler, Call(_NOBODY, Empty()))
+        return results[0]
+
+    async def forget(self, days: int) -> None:
+        """Forgets the answers that were remembered more than `days` ago."""
+        await self.apply(
+            "forget",
+            lambda transaction: self.plumbing.forget(
+                transaction.connection, transaction.now - timedelta(days=days)
+            ),
+        )
+
+    async def read(self, query: Callable[[Connection], T]) -> T:
+        """Runs `query` on a snapshot, in a reader's thread, and returns what it returns."""
+        return await self._loop.run_in_executor(self._readers, self._read, query)
+
+    async def close(self) -> None:
+        """Finishes what waits, then lets go of the database."""
+        self._queue.close()
+        await self._loop.run_in_executor(None, self._writer.join)
+        self._readers.shutdown(wait=True)
+        self._writing.dispose()
+        self._reading.dispose()
+
+    def _read(self, query: Callable[[Connection], T]) -> T:
+        try:
+            with self._reading.begin() as connection:
+                return query(connection)
+        except DBAPIError as error:
+            raise _unavailable(error) from error
+
+    def _write_all(self) -> None:
+        while jobs := self._queue.take():
+            appended = False
+            for attempt in range(TRIES):
+                try:
+                    appended = self._commit(jobs)
+                    break
+                except DBAPIError as error:
+                    if not _worth_retrying(error) or attempt == TRIES - 1:
+                        log.exception("commit failed", calls=len(jobs))
+                        _fail(jobs, _unavailable(error))
+                        break
+                    time.sleep(0.005 * 2**attempt)
+                except Exception as error:
+                    log.exception("commit failed", calls=len(jobs))
+                    _fail(jobs, error)
+                    break
+            metrics.GROUP.observe(len(jobs))
+            with suppress(RuntimeError):  # the loop is closed: nobody waits for the answers
+                self._loop.call_soon_threadsafe(self._deliver, jobs, appended)
+
+    def _deliver(self, jobs: list[_Job], appended: bool) -> None:
+        for job in jobs:
+            if job.done.done():
+                continue  # the caller went away
+            if job.call.error:
+                job.done.set_exception(job.call.error)
+            else:
+                job.done.set_result(cast("bytes", job.call.answer))
+        if appended:
+            for wake in self.on_commit:
+                wake()
+
+    def _commit(self, jobs: list[_Job]) -> bool:
+        """Runs a group in one transaction; tells whether it appended events."""
+        for job in jobs:
+            job.call.answer = job.call.error = None
+        with self._writing.begin() as connection:
+            transaction = Transaction(connection, self.clock())
+            repeats = self._replay(connection, jobs)
+            kinds: dict[Handler, list[_Job]] = {}
+            for job in jobs:
+                if job.call.answer is None and job.call.error is None and job not in repeats:
+                    kinds.setdefault(job.handler, []).append(job)
+            for kind in kinds.values():
+                self._run_kind(transaction, kind)
+            self._remember(transaction, [job for kind in kinds.values() for job in kind])
+            for job, first in repeats.items():
+                _repeat(job, first)
+            if transaction.events:
+                self.plumbing.append(connection, transaction.events)
+        return bool(transaction.events)
+
+    def _replay(self, connection: Connection, jobs: list[_Job]) -> dict[_Job, _Job]:
+        """Answers calls that were answered before, or too late; pairs repeats within the group."""
+        first: dict[tuple[str, str, str], _Job] = {}
+        repeats: dict[_Job, _Job] = {}
+        now = time.monotonic()
+        for job in jobs:
+            if job.call.deadline_s < now:
+                job.call.error = DomainError("DEADLINE_PASSED", "not begun before its deadline")
+            elif job.digest and (earlier := first.setdefault(job.key, job)) is not job:
+                repeats[job] = earlier
+        if first:
+            known = self.plumbing.answers(connection, list(first))
+            for key, (digest, answer) in known.items():
+                _settle(first[key], digest, answer)
+        return repeats
+
+    def _run_kind(self, transaction: Transaction, jobs: list[_Job]) -> None:
+        """Runs all calls of one kind; when that fails, each for itself, so that one bad call never
+        spoils its neighbors.
+        """
+        if self._attempt(transaction, jobs) is None:
+            return
+        for job in jobs:
+            job.call.answer = job.call.error = None
+            if error := self._attempt(transaction, [job]):
+                log.error("call failed", method=job.name, exc_info=error)
+                job.call.error = error
+
+    def _attempt(self, transaction: Transaction, jobs: list[_Job]) -> Exception | None:
+        """Runs calls behind a savepoint; what fails leaves no trace and is returned."""
+        told = len(transaction.events)
+        savepoint = transaction.connection.begin_nested()
+        try:
+            jobs[0].handler(transaction, [job.call for job in jobs])
+            for job in jobs:
+                if job.call.answer is None and job.call.error is None:
+                    raise RuntimeError(f"{job.name} left a call without an answer")
+            savepoint.commit()
+        except Exception as error:
+            if isinstance(error, DBAPIError) and _worth_retrying(error):
+                raise
+            savepoint.rollback()
+            del transaction.events[told:]
+            return error
+        return None
+
+    def _remember(self, transaction: Transaction, jobs: list[_Job]) -> None:
+        rows = [
+            {
+                "merchant_id": job.call.merchant,
+                "method": job.name,
+                "request_id": job.call.request_id,
+                "digest": job.digest,
+                "answer": job.call.answer,
+                "record_time": transaction.now,
+            }
+            for job in jobs
+            if job.digest and job.call.answer is not None
+        ]
+        if rows:
+            self.plumbing.remember(transaction.connection, rows)
+
+
+def _settle(job: _Job, digest: bytes, answer: bytes) -> None:
+    """Answers a call as its request id was answered before, if it is the same call."""
+    if digest == job.digest:
+        job.call.answer = answer
+        return
+    job.call.error = DomainError(
+        "REQUEST_ID_REUSED",
+        f"request_id {job.call.request_id!r} came before with another body; use a new id for a new"
+        " change",
+        field="request_id",
+        request_id=job.call.request_id,
+    )
+
+
+def _repeat(job: _Job, first: _Job) -> None:
+    if first.call.answer is None and first.digest == job.digest:
+        job.call.error = first.call.error
+    else:
+        _settle(job, first.digest, first.call.answer or b"")
+
+
+def _worth_retrying(error: DBAPIError) -> bool:
+    """Whether another process was in the way: a lost race for a new row, a deadlock, a lock."""
+    state = getattr(error.orig, "sqlstate", None)
+    if state is not None:
+        return state in {"40001", "40P01", "23505", "55P03"}
+    return "locked" in str(error.orig) and not isinstance(error, IntegrityError)
+
+
+def _unavailable(error: DBAPIError) -> DomainError:
+    failed = DomainError(
+        "SERVICE_UNAVAILABLE", "the database did not take it; retry", retry_after_ms=1000
+    )
+    failed.__cause__ = error
+    return failed
+
+
+def _fail(jobs: list[_Job], error: Exception) -> None:
+    for job in jobs:
+        job.call.answer, job.call.error = None, error

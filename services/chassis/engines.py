@@ -1,0 +1,74 @@
+"""Engines, set up so that what is acknowledged is on disk."""
+
+from typing import Any
+
+import pysqlite3.dbapi2
+import structlog
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.pool import QueuePool
+
+_SAFE_SQLITE = (3, 51, 3)
+"""Older versions can corrupt a WAL."""
+
+_POSTGRES_SETTINGS = (
+    "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000"
+    " -c synchronous_commit=on -c timezone=UTC"
+)
+
+log = structlog.get_logger()
+
+
+def open_engine(url: str, *, writing: bool) -> Engine:
+    """An engine for the one writer, or for readers, who get snapshots and cannot write."""
+    if make_url(url).get_backend_name() == "sqlite":
+        return _open_sqlite(url, writing=writing)
+    return create_engine(
+        _with_driver(url),
+        pool_size=1 if writing else 4,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args={"options": _POSTGRES_SETTINGS, "connect_timeout": 5},
+        isolation_level="READ COMMITTED" if writing else "REPEATABLE READ",
+    )
+
+
+def _with_driver(url: str) -> str:
+    """`postgres://` and `postgresql://`, as hosting services give them, mean psycopg 3 here."""
+    parsed = make_url(url)
+    if parsed.drivername in {"postgres", "postgresql"}:
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    return parsed.render_as_string(hide_password=False)
+
+
+def _open_sqlite(url: str, *, writing: bool) -> Engine:
+    if pysqlite3.dbapi2.sqlite_version_info < _SAFE_SQLITE:
+        log.warning("this SQLite can corrupt its log", version=pysqlite3.dbapi2.sqlite_version)
+    engine = create_engine(
+        url,
+        module=pysqlite3.dbapi2,
+        poolclass=QueuePool,
+        pool_size=1 if writing else 4,
+        max_overflow=0,
+        connect_args={"check_same_thread": False, "timeout": 10},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver begins nothing: we do, below
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "busy_timeout=10000",
+            "journal_size_limit=67108864",
+            f"query_only={'OFF' if writing else 'ON'}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    return engine

@@ -1,0 +1,36 @@
+"""One JSON line per call, with secrets taken out last."""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+_SECRET = ("token", "secret", "authorization", "password", "email", "key")
+
+
+def _redact(_logger: object, _method: str, event: structlog.typing.EventDict) -> Any:
+    """Hides values whose name says that they are secret or personal."""
+    for name in event:
+        if any(word in name.lower() for word in _SECRET):
+            event[name] = "[redacted]"
+    return event
+
+
+def configure(service: str, level: str) -> None:
+    """Sends this process's log to standard error as JSON lines, each naming the service."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _redact,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(service=service)

@@ -1,0 +1,150 @@
+"""The tables that every service has beside its own: remembered answers, outbox, cursors."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from google.protobuf.message import Message
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Dialect,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    TypeDecorator,
+    delete,
+    insert,
+    select,
+    tuple_,
+)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+Serial = BigInteger().with_variant(Integer, "sqlite")
+"""A number that the database gives out; SQLite only does so for the type called INTEGER."""
+
+NAMING = {
+    "ix": "ix_%(column_0_N_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+"""Names of constraints, so that migrations can change them on every database."""
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware UTC time, stored as microseconds since 1970: the same on every database."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """To the database."""
+        return None if value is None else (value - EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        """From the database."""
+        return None if value is None else EPOCH + value * _MICROSECOND
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEvent:
+    """An event that waits in the outbox until its transaction is committed."""
+
+    event_id: str
+    merchant_id: str
+    channel_id: str
+    subject: str
+    message: Message
+    time: datetime
+
+
+class Plumbing:
+    """The plumbing tables in a service's own metadata, and the statements on them."""
+
+    def __init__(self, metadata: MetaData) -> None:
+        self.requests = Table(
+            "requests",
+            metadata,
+            Column("merchant_id", String, primary_key=True),
+            Column("method", String, primary_key=True),
+            Column("request_id", String, primary_key=True),
+            Column("digest", LargeBinary, nullable=False),
+            Column("answer", LargeBinary, nullable=False),
+            Column("record_time", UtcTime, nullable=False, index=True),
+        )
+        self.outbox = Table(
+            "outbox",
+            metadata,
+            Column("cursor", Serial, primary_key=True, autoincrement=True),
+            Column("event_id", String, nullable=False),
+            Column("merchant_id", String, nullable=False),
+            Column("channel_id", String, nullable=False),
+            Column("type", String, nullable=False),
+            Column("subject", String, nullable=False),
+            Column("time", UtcTime, nullable=False),
+            Column("data", LargeBinary, nullable=False),
+            Index(None, "channel_id", "cursor"),
+            sqlite_autoincrement=True,
+        )
+        self.consumers = Table(
+            "consumers",
+            metadata,
+            Column("merchant_id", String, primary_key=True),
+            Column("consumer", String, primary_key=True),
+            Column("cursor", BigInteger, nullable=False),
+            Column("update_time", UtcTime, nullable=False),
+        )
+
+    def answers(
+        self, connection: Connection, keys: Sequence[tuple[str, str, str]]
+    ) -> dict[tuple[str, str, str], tuple[bytes, bytes]]:
+        """Digest and answer of the requests known by these keys (merchant, method, request id)."""
+        table = self.requests.c
+        key = (table.merchant_id, table.method, table.request_id)
+        rows = connection.execute(
+            select(*key, table.digest, table.answer).where(tuple_(*key).in_(keys))
+        )
+        return {(row[0], row[1], row[2]): (row[3], row[4]) for row in rows}
+
+    def remember(self, connection: Connection, rows: list[dict[str, Any]]) -> None:
+        """Remembers answers; a row has the columns of `requests`."""
+        connection.execute(insert(self.requests), rows)
+
+    def forget(self, connection: Connection, before: datetime) -> None:
+        """Forgets answers that were remembered before this time."""
+        connection.execute(delete(self.requests).where(self.requests.c.record_time < before))
+
+    def append(self, connection: Connection, events: Iterable[OutboxEvent]) -> None:
+        """Appends to the outbox, in order.
+
+        On PostgreSQL several writers share the outbox. They take turns from here to their commit,
+        so that cursors become visible in the order in which they are given out and no reader can
+        skip one.
+        """
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7464)")
+            connection.exec_driver_sql("NOTIFY tillbridge_outbox")
+        connection.execute(
+            insert(self.outbox),
+            [
+                {
+                    "event_id": event.event_id,
+                    "merchant_id": event.merchant_id,
+                    "channel_id": event.channel_id,
+                    "type": event.message.DESCRIPTOR.full_name,
+                    "subject": event.subject,
+                    "time": event.time,
+                    "data": event.message.SerializeToString(),
+                }
+                for event in events
+            ],
+        )
