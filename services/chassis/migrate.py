@@ -1,10 +1,12 @@
 """Migrations: each service's own, run under a lock so that replicas may start at once."""
 
 from pathlib import Path
+from typing import Literal
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, MetaData
+from sqlmodel import AutoString
 
 from services.chassis.engines import open_engine
 
@@ -44,6 +46,12 @@ def run(metadata: MetaData) -> None:
         connection=connection,
         target_metadata=metadata,
         render_as_batch=True,
-        transaction_per_migration=False,
+        render_item=_render,
+        user_module_prefix="",
     )
     context.run_migrations()
+
+
+def _render(kind: str, value: object, _context: object) -> str | Literal[False]:
+    """Writes a model's text type into a migration as what it is in the database."""
+    return "sa.String()" if kind == "type" and isinstance(value, AutoString) else False

@@ -1,9 +1,9 @@
 """The tables that every service has beside its own: remembered answers, outbox, cursors."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 from sqlalchemy import (
@@ -31,13 +31,25 @@ Serial = BigInteger().with_variant(Integer, "sqlite")
 """A number that the database gives out; SQLite only does so for the type called INTEGER."""
 
 NAMING = {
-    "ix": "ix_%(column_0_N_label)s",
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
     "ck": "ck_%(table_name)s_%(constraint_name)s",
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
 """Names of constraints, so that migrations can change them on every database."""
+
+
+KEYS_MAX = 5000
+"""Keys that one statement looks for at most; databases limit what a statement may carry."""
+
+T = TypeVar("T")
+
+
+def batches(rows: Sequence[T], size: int = KEYS_MAX) -> Iterator[Sequence[T]]:
+    """The rows in order, in runs of at most `size`."""
+    for begin in range(0, len(rows), size):
+        yield rows[begin : begin + size]
 
 
 class UtcTime(TypeDecorator[datetime]):

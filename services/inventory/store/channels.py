@@ -1,0 +1,339 @@
+"""Outlets, registers, channels, connections, leases and cursors."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, true, update
+
+from services.chassis.database import Transaction
+from services.chassis.errors import DomainError
+from services.inventory.rules.channels import (
+    AllocationPolicy,
+    Channel,
+    FulfillmentPolicy,
+    Outlet,
+    OutletPolicy,
+    Policies,
+    PostingPolicy,
+    Profile,
+    Register,
+)
+from services.inventory.store.tables import (
+    ChannelRow,
+    ConnectionRow,
+    LeaseRow,
+    OutletRow,
+    PollCursorRow,
+    RegisterRow,
+)
+
+OUTLETS = OutletRow.__table__  # type: ignore[attr-defined]  # sqlmodel does not declare it
+REGISTERS = RegisterRow.__table__  # type: ignore[attr-defined]
+CHANNELS = ChannelRow.__table__  # type: ignore[attr-defined]
+CONNECTIONS = ConnectionRow.__table__  # type: ignore[attr-defined]
+LEASES = LeaseRow.__table__  # type: ignore[attr-defined]
+POLL_CURSORS = PollCursorRow.__table__  # type: ignore[attr-defined]
+
+
+def lock_channels(transaction: Transaction, merchants: Iterable[str], *, shared: bool) -> None:
+    """Holds still which outlets feed which channel, for these merchants.
+
+    Whoever changes stock shares the lock; whoever changes channels has it alone, and so sees every
+    level at rest while all figures of a channel are recalculated.
+    """
+    transaction.lock((f"channels/{merchant}" for merchant in merchants), shared=shared)
+
+
+def load_outlets(
+    connection: Connection, merchant: str, after: str = "", limit: int | None = None
+) -> list[tuple[Outlet, datetime]]:
+    """The merchant's outlets by id, with the time of their creation."""
+    rows = connection.execute(
+        select(OUTLETS)
+        .where(OUTLETS.c.merchant_id == merchant, OUTLETS.c.outlet_id > after)
+        .order_by(OUTLETS.c.outlet_id)
+        .limit(limit)
+    )
+    return [(Outlet(row.outlet_id, row.display_name), row.create_time) for row in rows]
+
+
+def insert_outlet(connection: Connection, merchant: str, outlet: Outlet, now: datetime) -> None:
+    """Adds an outlet."""
+    connection.execute(
+        insert(OUTLETS).values(
+            merchant_id=merchant,
+            outlet_id=outlet.outlet_id,
+            display_name=outlet.display_name,
+            create_time=now,
+        )
+    )
+
+
+def load_registers(
+    connection: Connection, merchant: str, after: str = "", limit: int | None = None
+) -> list[tuple[Register, datetime]]:
+    """The merchant's registers by id, with the time of their creation."""
+    rows = connection.execute(
+        select(REGISTERS)
+        .where(REGISTERS.c.merchant_id == merchant, REGISTERS.c.register_id > after)
+        .order_by(REGISTERS.c.register_id)
+        .limit(limit)
+    )
+    return [
+        (Register(row.register_id, row.display_name, row.outlet_id), row.create_time)
+        for row in rows
+    ]
+
+
+def insert_register(
+    connection: Connection, merchant: str, register: Register, now: datetime
+) -> None:
+    """Adds a register."""
+    connection.execute(
+        insert(REGISTERS).values(
+            merchant_id=merchant,
+            register_id=register.register_id,
+            display_name=register.display_name,
+            outlet_id=register.outlet_id,
+            create_time=now,
+        )
+    )
+
+
+def find_register(connection: Connection, merchant: str, register_id: str) -> Register:
+    """One register.
+
+    Raises:
+        DomainError: REGISTER_NOT_FOUND.
+    """
+    row = connection.execute(
+        select(REGISTERS).where(
+            REGISTERS.c.merchant_id == merchant, REGISTERS.c.register_id == register_id
+        )
+    ).first()
+    if not row:
+        raise DomainError(
+            "REGISTER_NOT_FOUND",
+            f"there is no register {register_id!r}; create it first",
+            field="register_id",
+            register_id=register_id,
+        )
+    return Register(row.register_id, row.display_name, row.outlet_id)
+
+
+def check_outlets(connection: Connection, merchant: str, wanted: Iterable[str]) -> None:
+    """Finds each of these outlets.
+
+    Raises:
+        DomainError: OUTLET_NOT_FOUND.
+    """
+    known = set(
+        connection.execute(
+            select(OUTLETS.c.outlet_id).where(OUTLETS.c.merchant_id == merchant)
+        ).scalars()
+    )
+    for outlet_id in wanted:
+        if outlet_id not in known:
+            raise DomainError(
+                "OUTLET_NOT_FOUND",
+                f"there is no outlet {outlet_id!r}; create it first",
+                outlet_id=outlet_id,
+            )
+
+
+def load_channels(
+    connection: Connection, merchants: Sequence[str]
+) -> dict[str, list[tuple[Channel, datetime]]]:
+    """The channels of these merchants by id, with the time of their creation."""
+    found: dict[str, list[tuple[Channel, datetime]]] = {merchant: [] for merchant in merchants}
+    rows = connection.execute(
+        select(CHANNELS)
+        .where(CHANNELS.c.merchant_id.in_(merchants))
+        .order_by(CHANNELS.c.channel_id)
+    )
+    for row in rows:
+        found[row.merchant_id].append((_channel(row), row.create_time))
+    return found
+
+
+def find_channel(
+    connection: Connection, merchant: str, channel_id: str
+) -> tuple[Channel, datetime]:
+    """One channel, with the time of its creation.
+
+    Raises:
+        DomainError: CHANNEL_NOT_FOUND.
+    """
+    row = connection.execute(
+        select(CHANNELS).where(
+            CHANNELS.c.merchant_id == merchant, CHANNELS.c.channel_id == channel_id
+        )
+    ).first()
+    if not row:
+        raise DomainError(
+            "CHANNEL_NOT_FOUND", f"there is no channel {channel_id!r}", channel_id=channel_id
+        )
+    return _channel(row), row.create_time
+
+
+def _channel(row: Any) -> Channel:
+    return Channel(
+        channel_id=row.channel_id,
+        display_name=row.display_name,
+        profile=Profile(row.profile),
+        policies=Policies(
+            OutletPolicy(row.outlets),
+            AllocationPolicy(row.allocation),
+            PostingPolicy(row.posting),
+            FulfillmentPolicy(row.fulfillment),
+            row.out_of_stock_label,
+        ),
+        external_pos=row.external_pos,
+        register_id=row.register_id,
+        register_outlet_id=row.register_outlet_id,
+        primary_outlet_id=row.primary_outlet_id,
+        connected_outlet_ids=tuple(json.loads(row.connected_outlet_ids)),
+    )
+
+
+def _channel_columns(channel: Channel) -> dict[str, Any]:
+    return {
+        "display_name": channel.display_name,
+        "profile": int(channel.profile),
+        "outlets": int(channel.policies.outlets),
+        "allocation": int(channel.policies.allocation),
+        "posting": int(channel.policies.posting),
+        "fulfillment": int(channel.policies.fulfillment),
+        "out_of_stock_label": channel.policies.out_of_stock_label,
+        "external_pos": channel.external_pos,
+        "register_id": channel.register_id,
+        "register_outlet_id": channel.register_outlet_id,
+        "primary_outlet_id": channel.primary_outlet_id,
+        "connected_outlet_ids": json.dumps(channel.connected_outlet_ids),
+    }
+
+
+def insert_channel(connection: Connection, merchant: str, channel: Channel, now: datetime) -> None:
+    """Adds a channel."""
+    connection.execute(
+        insert(CHANNELS).values(
+            merchant_id=merchant,
+            channel_id=channel.channel_id,
+            create_time=now,
+            **_channel_columns(channel),
+        )
+    )
+
+
+def update_channel(connection: Connection, merchant: str, channel: Channel) -> None:
+    """Saves a channel as it is now."""
+    connection.execute(
+        update(CHANNELS)
+        .where(CHANNELS.c.merchant_id == merchant, CHANNELS.c.channel_id == channel.channel_id)
+        .values(**_channel_columns(channel))
+    )
+
+
+def put_connection(connection: Connection, row: dict[str, Any]) -> None:
+    """Sets how one side of a channel is reached; the row has the columns of `connections`."""
+    key = [CONNECTIONS.c[name] == row[name] for name in ("merchant_id", "channel_id", "side")]
+    connection.execute(delete(CONNECTIONS).where(*key))
+    connection.execute(insert(CONNECTIONS).values(**row))
+
+
+def load_connections(connection: Connection, merchant: str, channel_id: str) -> list[Any]:
+    """Rows of `connections`, of all merchants and channels where these are empty."""
+    table = CONNECTIONS.c
+    return list(
+        connection.execute(
+            select(CONNECTIONS)
+            .where(
+                table.merchant_id == merchant if merchant else true(),
+                table.channel_id == channel_id if channel_id else true(),
+            )
+            .order_by(table.merchant_id, table.channel_id, table.side)
+        )
+    )
+
+
+def acquire_lease(  # noqa: PLR0917  (a key, a holder and a time)
+    connection: Connection,
+    merchant: str,
+    channel_id: str,
+    lease: str,
+    holder: str,
+    times: tuple[datetime, datetime],
+) -> datetime | None:
+    """Takes or prolongs a lease until the second of `times`, if it is free at the first.
+
+    Returns until when somebody else has it; None when it was taken.
+    """
+    now, expire_time = times
+    table = LEASES.c
+    key = (
+        table.merchant_id == merchant,
+        table.channel_id == channel_id,
+        table.lease == lease,
+    )
+    row = connection.execute(select(LEASES).where(*key).with_for_update()).first()
+    if row and row.holder != holder and row.expire_time > now:
+        until: datetime = row.expire_time
+        return until
+    if row:
+        connection.execute(
+            update(LEASES).where(*key).values(holder=holder, expire_time=expire_time)
+        )
+    else:
+        connection.execute(
+            insert(LEASES).values(
+                merchant_id=merchant,
+                channel_id=channel_id,
+                lease=lease,
+                holder=holder,
+                expire_time=expire_time,
+            )
+        )
+    return None
+
+
+def database_now(connection: Connection, process_now: datetime) -> datetime:
+    """The time that leases are compared by: the server's, where processes share one."""
+    if connection.dialect.name == "postgresql":
+        now: datetime = connection.execute(select(func.now())).scalar_one()
+        return now
+    return process_now
+
+
+def put_poll_cursor(
+    connection: Connection, merchant: str, channel_id: str, resource: str, cursor: str
+) -> None:
+    """Keeps how far polling has got."""
+    table = POLL_CURSORS.c
+    key = (
+        table.merchant_id == merchant,
+        table.channel_id == channel_id,
+        table.resource == resource,
+    )
+    connection.execute(delete(POLL_CURSORS).where(*key))
+    connection.execute(
+        insert(POLL_CURSORS).values(
+            merchant_id=merchant, channel_id=channel_id, resource=resource, cursor=cursor
+        )
+    )
+
+
+def poll_cursor(connection: Connection, merchant: str, channel_id: str, resource: str) -> str:
+    """How far polling has got; empty when it never ran."""
+    table = POLL_CURSORS.c
+    return (
+        connection.execute(
+            select(table.cursor).where(
+                table.merchant_id == merchant,
+                table.channel_id == channel_id,
+                table.resource == resource,
+            )
+        ).scalar()
+        or ""
+    )

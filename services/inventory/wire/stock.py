@@ -1,0 +1,164 @@
+"""Stock on the wire."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from services.chassis.errors import invalid
+from services.inventory.rules.channels import Channel
+from services.inventory.rules.reservations import Line, Reservation
+from services.inventory.rules.stock import (
+    UNIT,
+    Count,
+    Entry,
+    Item,
+    Kind,
+    Level,
+    Online,
+    label,
+    text,
+)
+from tillbridge.catalog.v1 import events_pb2 as catalog_events_pb2
+from tillbridge.inventory.v1 import events_pb2
+from tillbridge.inventory.v1 import inventory_pb2 as pb
+
+
+def quantity(decimal: str) -> int:
+    """Decimal text, which the contract has checked, in thousandths."""
+    units, _, rest = decimal.lstrip("-").partition(".")
+    thousandths = int(units) * UNIT + int(rest.ljust(3, "0"))
+    return -thousandths if decimal.startswith("-") else thousandths
+
+
+def time(moment: datetime | None) -> Timestamp | None:
+    """A time, absent when there is none."""
+    if moment is None:
+        return None
+    found = Timestamp()
+    found.FromDatetime(moment)
+    return found
+
+
+def moment(request: pb.AdjustStockRequest | pb.Count, now: datetime) -> datetime:
+    """When it was observed; now when the caller does not say."""
+    if not request.HasField("observe_time"):
+        return now
+    try:
+        return request.observe_time.ToDatetime(tzinfo=UTC)
+    except (OverflowError, ValueError) as error:
+        raise invalid("observe_time", "must lie between the years 1 and 9999") from error
+
+
+def counts(request: pb.RecordCountsRequest, now: datetime) -> list[Count]:
+    """The counts of a call."""
+    return [
+        Count(
+            told.item_id,
+            told.outlet_id,
+            quantity(told.quantity),
+            told.version,
+            moment(told, now),
+        )
+        for told in request.counts
+    ]
+
+
+def lines(request: pb.ReserveStockRequest) -> list[Line]:
+    """The lines of what is to be held."""
+    return [Line(line.line_id, line.item_id, quantity(line.quantity)) for line in request.lines]
+
+
+def level(value: Level) -> pb.StockLevel:
+    """A level."""
+    return pb.StockLevel(
+        item_id=value.item_id,
+        outlet_id=value.outlet_id,
+        on_hand=text(value.on_hand),
+        reserved=text(value.reserved),
+        available=text(value.available),
+        version=value.version,
+        observe_time=time(value.observe_time),
+    )
+
+
+def movement(entry: Entry) -> pb.Movement:
+    """A row of the ledger."""
+    moved = entry.movement
+    return pb.Movement(
+        movement_id=entry.movement_id,
+        item_id=moved.item_id,
+        outlet_id=moved.outlet_id,
+        kind=_kind(moved.kind),
+        quantity=text(moved.quantity),
+        on_hand=text(moved.on_hand),
+        cause=entry.cause.text,
+        request_id=entry.cause.request_id,
+        observe_time=time(moved.observe_time),
+        record_time=time(entry.record_time),
+    )
+
+
+def _kind(kind: Kind) -> pb.MovementKind.ValueType:
+    return pb.MovementKind.ValueType(kind)
+
+
+def online_stock(figure: Online, item: Item, channel: Channel) -> pb.OnlineStock:
+    """What a channel may sell, with its label."""
+    left = figure.quantity if item.tracked else 0
+    return pb.OnlineStock(
+        channel_id=channel.channel_id,
+        item_id=item.item_id,
+        quantity=left,
+        label=label(left, channel.policies.out_of_stock_label, tracked=item.tracked),
+        unlimited=not item.tracked,
+        version=figure.version,
+        update_time=time(figure.update_time),
+    )
+
+
+def online_stock_changed(figure: Online, *, tracked: bool) -> events_pb2.OnlineStockChanged:
+    """The event that a figure is different."""
+    return events_pb2.OnlineStockChanged(
+        channel_id=figure.channel_id,
+        item_id=figure.item_id,
+        quantity=figure.quantity if tracked else 0,
+        unlimited=not tracked,
+        version=figure.version,
+    )
+
+
+def reservation(value: Reservation) -> pb.Reservation:
+    """A reservation."""
+    return pb.Reservation(
+        reservation_id=value.reservation_id,
+        channel_id=value.channel_id,
+        cause=value.cause,
+        state=pb.ReservationState.ValueType(value.state),
+        allocations=[
+            pb.Allocation(
+                line_id=given.line_id,
+                item_id=given.item_id,
+                outlet_id=given.outlet_id,
+                quantity=text(given.quantity),
+            )
+            for given in value.allocations
+        ],
+    )
+
+
+def item_rows(
+    merchant: str, told: catalog_events_pb2.ProductChanged
+) -> Iterable[dict[str, str | int | bool]]:
+    """The rows of `items` that the catalog tells of a product."""
+    return (
+        {
+            "merchant_id": merchant,
+            "item_id": item.item_id,
+            "product_id": told.product_id,
+            "tracked": item.track_inventory,
+            "deleted": False,
+            "revision": told.revision,
+        }
+        for item in told.items
+    )

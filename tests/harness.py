@@ -1,0 +1,121 @@
+"""Running a real service in a test: its own database, its own port, its own token."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import grpc
+
+from services.chassis import client, migrate
+from services.chassis.auth import MERCHANT_KEY, Tokens
+from services.chassis.database import Database
+from services.chassis.plumbing import Plumbing
+from services.chassis.run import Build, assemble
+from services.chassis.server import Server
+from services.chassis.settings import CONTEXTS, Context, Settings
+from services.chassis.status import from_rpc_error
+
+KEY = "a key that only tests sign with, 32 bytes"
+MERCHANT = "mug-shop"
+ROLES: Sequence[str] = ("pos", "ecom", "operator")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A service that runs in this process and is called over the network."""
+
+    server: Server
+    database: Database
+    channel: grpc.aio.Channel
+    settings: Settings
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return f"127.0.0.1:{self.server.port}"
+
+
+def metadata(
+    merchant: str = MERCHANT, roles: Sequence[str] = ROLES, *, acts_for: str = ""
+) -> client.Metadata:
+    """Metadata of a call with a token for `merchant` and `roles`."""
+    token = Tokens(KEY).issue("test", merchant, roles, timedelta(hours=1))
+    base = (("authorization", f"Bearer {token}"),)
+    return (*base, (MERCHANT_KEY, acts_for)) if acts_for else base
+
+
+def service_metadata(merchant: str = MERCHANT) -> client.Metadata:
+    """Metadata of a call by a service that acts for `merchant`; for none when it is empty."""
+    return metadata("", ["service"], acts_for=merchant)
+
+
+def settings(data_dir: Path, database_url: str = "", **addresses: str) -> Settings:
+    """Settings of a test: addresses of services that do not run lead nowhere, at once."""
+    nowhere = {f"{context}_address": "127.0.0.1:1" for context in CONTEXTS}
+    return Settings(
+        data_dir=data_dir,
+        database_url=database_url,
+        token_key=KEY,
+        **nowhere | addresses,  # type: ignore[arg-type]  # all of them are addresses
+    )
+
+
+@asynccontextmanager
+async def running(
+    name: Context, plumbing: Plumbing, build: Build, configured: Settings
+) -> AsyncIterator[Running]:
+    """Runs a service, with its background tasks, until the block ends."""
+    await asyncio.to_thread(migrate.upgrade, name, configured.database(name))
+    server, database, wiring = await assemble(name, configured, plumbing, build)
+    await server.start("127.0.0.1:0")
+    tasks = [asyncio.ensure_future(task()) for task in wiring.background]
+    channel = client.connect(f"127.0.0.1:{server.port}")
+    try:
+        yield Running(server, database, channel, configured)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await channel.close()
+        await server.stop(0)
+        await database.close()
+
+
+@asynccontextmanager
+async def refused(reason: str) -> AsyncIterator[dict[str, str]]:
+    """Expects the one call in the block to be refused with this reason; gives its facts and fields.
+
+    The result holds the ErrorInfo's metadata, `message`, and one entry per bad field's path.
+    """
+    facts: dict[str, str] = {}
+    try:
+        yield facts
+    except grpc.aio.AioRpcError as error:
+        found = from_rpc_error(error)
+        assert reason == found.reason, f"{found.reason}: {found.message}"
+        facts |= found.facts | dict(found.violations) | {"message": found.message}
+    else:
+        raise AssertionError(f"expected {reason}, but the call passed")
+
+
+async def eventually(condition: object, within_s: float = 5.0) -> None:
+    """Waits until an async condition (a callable) does not say False, fail or be refused.
+
+    Raises:
+        AssertionError: it never became true; or what it last failed or was refused with.
+    """
+    assert callable(condition)
+    deadline = asyncio.get_running_loop().time() + within_s
+    while True:
+        try:
+            if await condition() is not False:
+                return
+            last: Exception = AssertionError(f"not true within {within_s} s")
+        except (AssertionError, grpc.aio.AioRpcError) as error:
+            last = error
+        if asyncio.get_running_loop().time() > deadline:
+            raise last
+        await asyncio.sleep(0.01)
