@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import Connection, MetaData, select
 
 from services.chassis.auth import Tokens
-from services.chassis.database import Database
+from services.chassis.database import Database, Transaction
 from services.chassis.feed import EventFeed
 from services.chassis.plumbing import NAMING, Plumbing
 from services.chassis.server import Server
@@ -25,6 +26,10 @@ from tillbridge.events.v1.events_pb2_grpc import EventFeedStub
 from tillbridge.inventory.v1 import channels_pb2, inventory_pb2
 from tillbridge.inventory.v1.channels_pb2_grpc import ChannelServiceStub
 from tillbridge.inventory.v1.inventory_pb2_grpc import InventoryServiceStub
+
+if TYPE_CHECKING:
+    from tillbridge.inventory.v1.channels_pb2_grpc import ChannelServiceAsyncStub
+    from tillbridge.inventory.v1.inventory_pb2_grpc import InventoryServiceAsyncStub
 
 MAIN, HARBOUR, THIRD = "outlet-main", "outlet-harbour", "outlet-third"
 REGISTERS = {"till-main": MAIN, "till-harbour": HARBOUR}
@@ -69,12 +74,12 @@ class Catalog:
                     product_id=product_id, items=items, deleted=not items, revision=revision
                 )
             ]
-        await self.database.apply(
-            "tell",
-            lambda transaction: [
-                transaction.emit(merchant, f"product/{one.product_id}", one) for one in told
-            ],
-        )
+
+        def emit(transaction: Transaction) -> None:
+            for one in told:
+                transaction.emit(merchant, f"product/{one.product_id}", one)
+
+        await self.database.apply("tell", emit)
 
 
 @asynccontextmanager
@@ -104,12 +109,12 @@ class Shop:
     catalog: Catalog
 
     @property
-    def stock(self) -> InventoryServiceStub:
+    def stock(self) -> "InventoryServiceAsyncStub":
         """Stub of InventoryService."""
         return InventoryServiceStub(self.service.channel)
 
     @property
-    def channels(self) -> ChannelServiceStub:
+    def channels(self) -> "ChannelServiceAsyncStub":
         """Stub of ChannelService."""
         return ChannelServiceStub(self.service.channel)
 
@@ -122,7 +127,7 @@ class Shop:
 
         await eventually(known)
 
-    async def open(self, **channel: object) -> channels_pb2.Channel:
+    async def open(self, **channel: Any) -> channels_pb2.Channel:
         """Creates outlets, registers and an X-Series channel at Main, changed as told."""
         for outlet_id in (MAIN, HARBOUR, THIRD):
             outlet = channels_pb2.Outlet(outlet_id=outlet_id, display_name=outlet_id)
@@ -138,7 +143,7 @@ class Shop:
                 channels_pb2.CreateRegisterRequest(request_id=request_id(), register=register),
                 metadata=metadata(),
             )
-        asked = {
+        asked: dict[str, Any] = {
             "request_id": request_id(),
             "display_name": "Web",
             "profile": channels_pb2.PROFILE_RETAIL_X_ECOM,

@@ -14,7 +14,7 @@ from services.inventory.rules.reservations import Reservation
 from services.inventory.rules.stock import Cause, Draft, Item, Online
 from services.inventory.store import channels as channel_store
 from services.inventory.store import stock as store
-from services.inventory.store.stock import Changes, ItemKey
+from services.inventory.store.stock import Changes
 from services.inventory.wire import stock as wire
 from tillbridge.catalog.v1 import events_pb2 as catalog_events_pb2
 from tillbridge.events.v1 import events_pb2
@@ -235,23 +235,19 @@ class InventoryService:
 
     async def learn_products(self, events: Sequence[events_pb2.Event]) -> None:
         """Takes over what the catalog tells of its items; telling it again changes nothing."""
-        rows: dict[ItemKey, dict[str, Any]] = {}
-        products = []
+        latest: dict[tuple[str, str], catalog_events_pb2.ProductChanged] = {}
         for event in events:
             told = catalog_events_pb2.ProductChanged()
             if event.data.Unpack(told):
-                for row in wire.item_rows(event.merchant_id, told):
-                    rows[event.merchant_id, str(row["item_id"])] = row
-                products.append(
-                    {
-                        "merchant_id": event.merchant_id,
-                        "product_id": told.product_id,
-                        "revision": told.revision,
-                    }
-                )
+                latest[event.merchant_id, told.product_id] = told
+        rows = [row for (owner, _), told in latest.items() for row in wire.item_rows(owner, told)]
+        products = [
+            {"merchant_id": owner, "product_id": product_id, "revision": told.revision}
+            for (owner, product_id), told in latest.items()
+        ]
         await self._database.apply(
             "learn products",
-            lambda transaction: _learn(transaction, list(rows.values()), products),
+            lambda transaction: _learn(transaction, rows, products),
         )
 
 

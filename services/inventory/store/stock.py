@@ -456,7 +456,7 @@ def learn_items(
                 ITEMS.c.product_id == product["product_id"],
                 ITEMS.c.revision < product["revision"],
             )
-            .values(deleted=True)
+            .values(deleted=True, revision=product["revision"])
         )
     if rows:
         statement: Any = _insert(connection, ITEMS)
