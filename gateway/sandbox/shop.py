@@ -156,7 +156,5 @@ CUSTOMERS = (
         "5013",
     ),
     # Named by the platform itself, because the till took no name.
-    Customer(
-        CUSTOMER_WALK_IN_ID, "UNNAMED-669D", None, None, None, "+64 21 555 0199", "", "", ""
-    ),
+    Customer(CUSTOMER_WALK_IN_ID, "UNNAMED-669D", None, None, None, "+64 21 555 0199", "", "", ""),
 )

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ class StateFile:
         self._snapshot = snapshot
         self._debounce_s = debounce_s
         self._changed = asyncio.Event()
+        self._closing = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
 
     def load(self) -> Any | None:
@@ -41,24 +43,33 @@ class StateFile:
         self._changed.set()
 
     async def close(self) -> None:
-        """Stops the background writing, then writes the final state."""
-        if self._writer is not None:
-            self._writer.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._writer
-            self._writer = None
-        await asyncio.to_thread(_replace, self.path, self._serialized())
-
-    def _serialized(self) -> str:
-        return json.dumps(self._snapshot(), ensure_ascii=False, separators=(",", ":"))
+        """Writes the final state and stops."""
+        # The writer ends by itself: canceled in a write, it could overtake the final one.
+        self._closing.set()
+        self._changed.set()
+        if self._writer is None:
+            await self._write()
+        else:
+            await self._writer
 
     async def _write_changes(self) -> None:
-        while True:
+        pause_s = self._debounce_s
+        while not self._closing.is_set():
             await self._changed.wait()
-            await asyncio.sleep(self._debounce_s)
-            self._changed.clear()
-            # Serialized on the event loop, where nothing else can be half-way through a change.
-            await asyncio.to_thread(_replace, self.path, self._serialized())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), pause_s)
+            # A big state is written less often, so that it takes a tenth of the loop at most.
+            pause_s = max(self._debounce_s, 9 * await self._write())
+
+    async def _write(self) -> float:
+        """Writes the state; gives the seconds that this kept the event loop busy."""
+        self._changed.clear()
+        started_s = time.perf_counter()
+        # Serialized on the event loop, where nothing else can be half-way through a change.
+        content = json.dumps(self._snapshot(), ensure_ascii=False, separators=(",", ":"))
+        busy_s = time.perf_counter() - started_s
+        await asyncio.to_thread(_replace, self.path, content)
+        return busy_s
 
 
 def _replace(path: Path, content: str) -> None:

@@ -6,9 +6,9 @@ from gateway.sandbox.ecwid.catalog_fields import (
     merged_attributes,
 )
 from gateway.sandbox.ecwid.catalog_rules import (
+    Claims,
     check_combinations,
     check_request_size,
-    check_unique,
     option_key,
 )
 from gateway.sandbox.ecwid.item_stock import has_stock, set_stock
@@ -49,7 +49,11 @@ class Catalog:
     def __init__(self, store: Store, store_id: int, *, unique_skus: bool) -> None:
         self._store = store
         self._store_id = store_id
-        self._unique_skus = unique_skus
+        self._claims = Claims(unique_skus=unique_skus)
+
+    def reindex(self) -> None:
+        """Learns the products anew, after the tables have been replaced."""
+        self._claims.replace(self._store.rows("products"))
 
     def create(self, fields: Row, combinations: list[Row]) -> Row:
         """Makes a product from checked fields, with its combinations."""
@@ -65,8 +69,8 @@ class Catalog:
     def save(self, product: Row, event_type: str = "product.updated") -> Row:
         """Checks a changed draft against the rules, and writes it or refuses it."""
         check_combinations(product)
-        others = self._store.rows("products")
-        check_unique(product, others, skus=self._unique_skus)
+        self._claims.check(product)
+        self._claims.move(self._store.find("products", product["id"]), product)
         write = self._store.add if event_type == "product.created" else self._store.put
         write("products", product)
         self._store.fire(event_type, product["id"])
@@ -74,6 +78,7 @@ class Catalog:
 
     def delete(self, product: Row) -> None:
         """Deletes a product with its combinations."""
+        self._claims.move(product, None)
         self._store.remove("products", product)
         self._store.fire("product.deleted", product["id"])
 
@@ -84,7 +89,7 @@ class Catalog:
             ApiError: 404 COMBINATION_NOT_FOUND.
         """
         found = (c for c in product["combinations"] if c["id"] == combination_id)
-        combination = next(found, None)
+        combination: Row | None = next(found, None)
         if combination is None:
             raise not_found("combinations")
         return combination

@@ -141,7 +141,7 @@ def merged_attributes(known: list[Row], written: list[Row]) -> list[Row]:
         name = attribute.get("name") or kind.capitalize()
         attribute_id = attribute.get("id") or _attribute_id(kind, name, by_id)
         old = by_id.get(attribute_id, {"type": kind, "name": name, "show": "DESCR"})
-        changes = {k: attribute[k] for k in ("value", "show") if k in attribute}
+        changes: Row = {k: attribute[k] for k in ("value", "show") if k in attribute}
         by_id[attribute_id] = {"id": attribute_id, "value": "", **old, **changes}
     return [attribute for attribute in by_id.values() if attribute["value"]]
 
@@ -149,5 +149,6 @@ def merged_attributes(known: list[Row], written: list[Row]) -> list[Row]:
 def _attribute_id(kind: str, name: str, by_id: dict[int, Row]) -> int:
     if kind in ATTRIBUTE_IDS:
         return ATTRIBUTE_IDS[kind]
+    # Ids up to a hundred are kept for the attributes that every store has.
     same = (i for i, a in by_id.items() if (a["type"], a["name"]) == (kind, name))
-    return next(same, max(by_id, default=100) + 1 if by_id else 101)
+    return next(same, max(100, *by_id) + 1 if by_id else 101)

@@ -8,6 +8,15 @@ from gateway.sandbox.values import Row
 
 COMBINATIONS_PER_REQUEST_MAX = 200
 
+Claim = tuple[str, str]
+"""A kind of name, one of those in `_TAKEN`, and the name."""
+
+_TAKEN = {
+    "sku": ("SKU_ALREADY_EXISTS", "SKU"),
+    "product": ("EXTERNAL_ID_ALREADY_USED", "externalReferenceId"),
+    "variation": ("EXTERNAL_ID_ALREADY_USED", "externalReferenceId"),
+}
+
 
 def check_combinations(product: Row) -> None:
     """Refuses combinations that the product's options do not offer, and doubles."""
@@ -53,28 +62,56 @@ def check_request_size(combinations: list[Row]) -> None:
         )
 
 
-def check_unique(product: Row, others: Iterable[Row], *, skus: bool) -> None:
-    """Refuses external ids that are taken, and SKUs too where the store wants them unique.
+class Claims:
+    """Which product holds which SKU and external id, so that none is held twice.
 
     Products and variations have a space of external ids each: the POS gives a family the id of
-    its first variant.
+    its first variant. A variation may share the SKU of its own base product.
+
+    Args:
+        unique_skus: whether SKUs are watched too.
     """
-    own_skus = _skus(product)
-    own_ids = [c["externalReferenceId"] for c in product["combinations"] if _linked(c)]
-    taken_twice = len(set(own_ids)) < len(own_ids)
-    for other in others:
-        if other["id"] == product["id"]:
-            continue
-        if skus and own_skus & _skus(other):
-            raise refusal(409, "SKU_ALREADY_EXISTS", "The SKU is already in use")
-        same = _linked(product) and _linked(product) == _linked(other)
-        taken = {_linked(c) for c in other["combinations"]} & set(own_ids)
-        taken_twice = taken_twice or bool(same or taken)
-    if taken_twice:
-        raise refusal(409, "EXTERNAL_ID_ALREADY_USED", "The externalReferenceId is already in use")
-    listed = [c["sku"] for c in product["combinations"] if c.get("sku")]
-    if skus and len(set(listed)) < len(listed):
-        raise refusal(409, "SKU_ALREADY_EXISTS", "Two variations have the same SKU")
+
+    def __init__(self, *, unique_skus: bool) -> None:
+        self._unique_skus = unique_skus
+        self._holders: dict[Claim, int] = {}
+
+    def replace(self, products: Iterable[Row]) -> None:
+        """Learns all products anew."""
+        self._holders = {claim: p["id"] for p in products for claim in self._claims(p)}
+
+    def check(self, product: Row) -> None:
+        """Refuses a draft that claims what is held already.
+
+        Raises:
+            ApiError: 409 SKU_ALREADY_EXISTS or EXTERNAL_ID_ALREADY_USED.
+        """
+        seen: set[Claim] = set()
+        for claim in self._claims(product):
+            if claim in seen or self._holders.get(claim, product["id"]) != product["id"]:
+                code, what = _TAKEN[claim[0]]
+                raise refusal(409, code, f"The {what} '{claim[1]}' is already in use")
+            seen.add(claim)
+
+    def move(self, before: Row | None, after: Row | None) -> None:
+        """Follows a product that was written or deleted."""
+        for claim in self._claims(before) if before else ():
+            self._holders.pop(claim, None)
+        if after:
+            holder: int = after["id"]
+            claims: dict[Claim, int] = dict.fromkeys(self._claims(after), holder)
+            self._holders.update(claims)
+
+    def _claims(self, product: Row) -> list[Claim]:
+        claims = [("product", product.get("externalReferenceId"))]
+        skus = [product["sku"]]
+        for combination in product["combinations"]:
+            claims.append(("variation", combination.get("externalReferenceId")))
+            if combination.get("sku") != product["sku"]:
+                skus.append(combination.get("sku"))
+        if self._unique_skus:
+            claims += [("sku", sku) for sku in skus]
+        return [(kind, value) for kind, value in claims if value]
 
 
 def option_key(combination: Row) -> frozenset[tuple[str, str]]:
@@ -84,11 +121,3 @@ def option_key(combination: Row) -> frozenset[tuple[str, str]]:
 
 def _stock(item: Row) -> object:
     return None if item["unlimited"] else item["quantity"]
-
-
-def _linked(item: Row) -> str | None:
-    return item.get("externalReferenceId")
-
-
-def _skus(product: Row) -> set[str]:
-    return {s["sku"] for s in (product, *product["combinations"]) if s.get("sku")}

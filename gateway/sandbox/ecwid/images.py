@@ -6,7 +6,7 @@ from starlette.routing import BaseRoute, Route
 
 from gateway.sandbox.ecwid.catalog import Catalog
 from gateway.sandbox.ecwid.store import Store, not_found, refusal, wrong_parameter
-from gateway.sandbox.values import Row
+from gateway.sandbox.values import Row, json_object, read, text
 
 
 class Images:
@@ -32,7 +32,7 @@ class Images:
 
     async def _set_main(self, request: Request) -> Response:
         product = self._product(request)
-        image = self._image(request, is_main=True)
+        image = await self._image(request, is_main=True)
         self._save(product, [image, *(i for i in product["images"] if not i["isMain"])])
         return JSONResponse({"id": int(image["id"])})
 
@@ -43,7 +43,7 @@ class Images:
 
     async def _add(self, request: Request) -> Response:
         product = self._product(request)
-        image = self._image(request, is_main=False)
+        image = await self._image(request, is_main=False)
         self._save(product, [*product["images"], image])
         return JSONResponse({"id": int(image["id"])})
 
@@ -62,7 +62,7 @@ class Images:
     async def _set_variation(self, request: Request) -> Response:
         product = self._product(request)
         known = self._catalog.combination(product, request.path_params["combination_id"])
-        image = self._image(request, is_main=True)
+        image = await self._image(request, is_main=True)
         names = ("imageUrl", "thumbnailUrl", "smallThumbnailUrl", "hdThumbnailUrl")
         urls = dict.fromkeys((*names, "originalImageUrl"), image["url"])
         self._catalog.write_combination(product, known, urls)
@@ -74,20 +74,20 @@ class Images:
         if "imageUrl" not in known:
             return JSONResponse({"deleteCount": 0})
         names = ("imageUrl", "thumbnailUrl", "smallThumbnailUrl", "hdThumbnailUrl")
-        self._catalog.write_combination(
-            product, known, dict.fromkeys((*names, "originalImageUrl"))
-        )
+        self._catalog.write_combination(product, known, dict.fromkeys((*names, "originalImageUrl")))
         return JSONResponse({"deleteCount": 1})
 
-    def _image(self, request: Request, *, is_main: bool) -> Row:
+    async def _image(self, request: Request, *, is_main: bool) -> Row:
         url = request.query_params.get("externalUrl")
         if url is None:
             raise wrong_parameter("externalUrl is required; the sandbox takes no image files")
         if not url.startswith(("http://", "https://")):
             raise refusal(422, "WRONG_URL", "externalUrl must be an http(s) URL")
         image: Row = {"id": str(self._store.next_id()), "isMain": is_main, "url": url}
-        external_id = request.query_params.get("externalId")
-        return {**image, "externalId": external_id} if external_id else image
+        body = (
+            read(await json_object(request), {"externalId": text}) if await request.body() else {}
+        )
+        return {**image, **body}
 
     def _product(self, request: Request) -> Row:
         return self._store.get("products", request.path_params["product_id"])

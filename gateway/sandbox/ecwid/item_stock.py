@@ -15,9 +15,7 @@ def set_stock(item: Row, fields: Row) -> None:
     if unlimited:
         _track_nothing(item)
     elif locations is not None:
-        item.update(
-            unlimited=False, locationInventory=locations, quantity=sum(locations.values())
-        )
+        item.update(unlimited=False, locationInventory=locations, quantity=sum(locations.values()))
     elif quantity is not None:
         item.update(unlimited=False, quantity=quantity)
         item.pop("locationInventory", None)

@@ -59,15 +59,15 @@ def parse_mask(text: str) -> Mask:
     root: Mask = {}
     stack = [root]
     name = ""
-    for token in re.findall(r"[(),]|[^(),\s]+", text):
-        if token == "(":
+    for part in re.findall(r"[(),]|[^(),\s]+", text):
+        if part == "(":
             stack.append(stack[-1].setdefault(name, {}))
-        elif token == ")":
+        elif part == ")":
             stack.pop()
             if not stack:
                 raise wrong_parameter("responseFields: unexpected )")
-        elif token != ",":
-            name = token
+        elif part != ",":
+            name = part
             stack[-1].setdefault(name, {})
     if len(stack) != 1:
         raise wrong_parameter("responseFields: missing )")

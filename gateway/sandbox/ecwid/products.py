@@ -1,6 +1,7 @@
 """`/products` and what lies below it: combinations, stock deltas, images."""
 
 import json
+from copy import deepcopy
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -96,7 +97,8 @@ class Products:
         return JSONResponse({"deleteCount": 1})
 
     async def _adjust(self, request: Request) -> Response:
-        product = self._product(request)
+        # A copy, so that a refused change leaves nothing behind.
+        product = deepcopy(self._product(request))
         return self._adjusted(product, product, await _delta(request))
 
     async def _list_combinations(self, request: Request) -> Response:
@@ -132,7 +134,9 @@ class Products:
         return JSONResponse({"deleteCount": len(product["combinations"])})
 
     async def _adjust_combination(self, request: Request) -> Response:
-        return self._adjusted(*self._combination(request), await _delta(request))
+        product = deepcopy(self._product(request))
+        item = self._catalog.combination(product, request.path_params["combination_id"])
+        return self._adjusted(product, item, await _delta(request))
 
     def _adjusted(self, product: Row, item: Row, delta: int) -> Response:
         """Adds to the stock of a product or of one of its combinations."""

@@ -21,7 +21,9 @@ from gateway.sandbox.lightspeed_x.legacy import (
     legacy_product,
     legacy_sale,
 )
+from gateway.sandbox.lightspeed_x.legacy_products import LegacyProductWrites
 from gateway.sandbox.lightspeed_x.lists import Lists
+from gateway.sandbox.lightspeed_x.product_editor import ProductEditor
 from gateway.sandbox.lightspeed_x.product_writes import ProductWrites
 from gateway.sandbox.lightspeed_x.products import Products
 from gateway.sandbox.lightspeed_x.rate_limit import RateLimit
@@ -39,6 +41,9 @@ from gateway.sandbox.webhooks import RetryPolicy
 
 ACK_S_MAX = 5.0
 """A webhook not acknowledged after so many seconds has failed."""
+
+ATTEMPTS_MAX = 21
+"""One attempt and 20 retries."""
 
 RETRY_AFTER_S = 1
 """How far ahead the Retry-After date of a 429 lies."""
@@ -76,21 +81,22 @@ class LightspeedX(Simulator):
         data_dir: Path | None = None,
         retry: RetryPolicy | None = None,
     ) -> None:
+        retry = retry or RetryPolicy(attempts_max=ATTEMPTS_MAX)
         super().__init__(chaos=chaos, clock=clock, data_dir=data_dir, retry=retry)
         self._token = token
         self._enforce_rate_limit = enforce_rate_limit
         self._rate_limit = RateLimit(len(shop.REGISTERS), clock)
-        self.retailer = Retailer(
-            clock=clock, new_id=new_id, changed=self.changed, emit=self._emit
-        )
+        self.retailer = Retailer(clock=clock, new_id=new_id, changed=self.changed, emit=self._emit)
         self.stock = Stock(self.retailer)
         self._subscriptions = Subscriptions(self.retailer, secret)
         products = Products(self.retailer, self.stock)
+        editor = ProductEditor(self.retailer, self.stock)
         sales = Sales(self.retailer, self.stock, DeductOn(deduct_on))
         self._parts = (
             Lists(self.retailer),
             products,
-            ProductWrites(self.retailer, self.stock, products),
+            ProductWrites(self.retailer, editor, products),
+            LegacyProductWrites(self.retailer, self.stock, editor),
             Inventory(self.retailer, self.stock),
             Customers(self.retailer),
             sales,

@@ -44,9 +44,10 @@ class Lists:
             base = f"/api/2.0/{table}"
             routes.append(Route(base, self._list(table), methods=["GET"]))
             routes.append(Route(f"{base}/{{id}}", self._get(table), methods=["GET"]))
-        for table in NAMEABLE:
-            routes.append(Route(f"/api/2.0/{table}", self._create(table), methods=["POST"]))
-        return routes
+        creations = (
+            Route(f"/api/2.0/{table}", self._create(table), methods=["POST"]) for table in NAMEABLE
+        )
+        return [*routes, *creations]
 
     def _list(self, table: str) -> Handler:
         async def handler(request: Request) -> Response:

@@ -42,9 +42,11 @@ class RegisterSales:
     def __init__(self, retailer: Retailer, sales: Sales) -> None:
         self._retailer = retailer
         self._sales = sales
+        # A sale outlives what it names, so an old one can still be posted again.
+        customer = retailer.reference("customers", deleted_too=True)
         line: dict[str, Kind] = {
             "id": uuid_text,
-            "product_id": retailer.reference("products"),
+            "product_id": retailer.reference("products", deleted_too=True),
             "quantity": number,
             "price": number,
             "tax": number,
@@ -71,7 +73,7 @@ class RegisterSales:
             "id": uuid_text,
             "register_id": retailer.reference("registers"),
             "user_id": nullable(retailer.reference("users")),
-            "customer_id": nullable(optional(retailer.reference("customers"))),
+            "customer_id": nullable(optional(customer)),
             "status": one_of(*STATUSES),
             "sale_date": moment,
             "source": one_of(*SOURCES),

@@ -113,12 +113,12 @@ class Retailer:
         """The present time as the API writes it, such as `2026-07-04T07:22:09+00:00`."""
         return self._clock().isoformat(timespec="seconds")
 
-    def reference(self, table: str) -> Kind:
-        """A field kind: the id of a live row of the table."""
+    def reference(self, table: str, *, deleted_too: bool = False) -> Kind:
+        """A field kind: the id of a row of the table, by default one that is not deleted."""
 
         def check(value: Any) -> Any:
             row = self.find(table, value)
-            if row is None or row["deleted_at"] is not None:
+            if row is None or (row["deleted_at"] is not None and not deleted_too):
                 raise ValueError(f"is not the id of one of the {table.replace('_', ' ')}")
             return value
 

@@ -189,12 +189,12 @@ def totals(sale: Row) -> Row:
 
 def due(sale: Row) -> float:
     """What the customer owes in all, with tax."""
-    return round(sale["total_price"] + sale["total_tax"], 2)
+    return round(float(sale["total_price"]) + float(sale["total_tax"]), 2)
 
 
 def paid(sale: Row) -> float:
     """What the customer has paid."""
-    return round(sum(payment["amount"] for payment in sale["payments"]), 2)
+    return round(sum(float(payment["amount"]) for payment in sale["payments"]), 2)
 
 
 def _price_after_discount(line: Row) -> float:

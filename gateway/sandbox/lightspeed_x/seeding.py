@@ -199,4 +199,3 @@ def _variant_row(retailer: Retailer, family: Family, variant: Variant) -> Row:
             for name in family.images
         ],
     }
-

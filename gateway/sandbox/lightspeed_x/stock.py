@@ -24,8 +24,10 @@ class Stock:
 
     def rows(self, product_id: str) -> list[Row]:
         """The rows of one product, in the order of their versions."""
-        rows = self._retailer.tables["inventory"].values()
-        return [row for row in rows if row["product_id"] == product_id]
+        keys = ((product_id, outlet_id) for outlet_id in self._retailer.tables["outlets"])
+        ids = (self._row_ids[key] for key in keys if key in self._row_ids)
+        rows = [self._retailer.get("inventory", row_id) for row_id in ids]
+        return sorted(rows, key=lambda row: int(row["version"]))
 
     def open_rows(self, product: Row) -> None:
         """Gives a tracked product a row at every outlet where it has none, at level 0."""

@@ -13,7 +13,7 @@ from gateway.sandbox import shop
 from gateway.sandbox.lightspeed_x.paging import envelope
 from gateway.sandbox.lightspeed_x.retailer import Retailer, not_found, refusal
 from gateway.sandbox.simulator import created
-from gateway.sandbox.values import FieldError, Kind, Row, flag, json_object, one_of, read, text
+from gateway.sandbox.values import FieldError, Kind, Row, flag, json_object, one_of, read
 from gateway.sandbox.webhooks import Message
 
 TYPES = (
