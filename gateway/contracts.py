@@ -52,9 +52,7 @@ def load() -> Contracts:
     image = importlib.resources.files("tillbridge").joinpath("contracts.binpb").read_bytes()
     protos = FileDescriptorSet.FromString(image).file
     files = tuple(_import(proto.name) for proto in protos)
-    services = tuple(
-        service for file in files for service in file.services_by_name.values()
-    )
+    services = tuple(service for file in files for service in file.services_by_name.values())
     comments = {name: text for proto in protos for name, text in _comments(proto)}
     return Contracts(files, services, comments)
 
@@ -99,9 +97,7 @@ def _message_names(
         yield from _enum_names((*path, 4, index), enum, name)
 
 
-def _enum_names(
-    path: _Path, enum: EnumDescriptorProto, scope: str
-) -> Iterator[tuple[_Path, str]]:
+def _enum_names(path: _Path, enum: EnumDescriptorProto, scope: str) -> Iterator[tuple[_Path, str]]:
     yield path, f"{scope}.{enum.name}"
     for index, value in enumerate(enum.value):
         yield (*path, 2, index), f"{scope}.{value.name}"  # values live in the enum's own scope

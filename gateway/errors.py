@@ -99,7 +99,7 @@ def rpc_status_of(error: grpc.aio.AioRpcError, call_id: str) -> status_pb2.Statu
     may name hosts or code and helps no caller.
     """
     try:
-        status = rpc_status.from_call(error)  # type: ignore[arg-type]  # has all that it reads
+        status = rpc_status.from_call(error)
     except (ValueError, DecodeError):
         status = None
     if status is not None and _error_info(status).domain == DOMAIN:

@@ -1,7 +1,8 @@
-"""Regenerates the stubs beside the contracts, checks that they are fresh, builds buf's image.
+"""Regenerates what is made from the contracts, checks that it is fresh, builds buf's image.
 
-`python protos/generate.py` writes the stubs; `--check` writes nothing and fails when the committed
-ones differ; `--image FILE` writes the contracts as an image for `buf lint` and `buf breaking`.
+`python protos/generate.py` writes the stubs and the commented descriptors; `--check` writes nothing
+and fails when the committed ones differ; `--image FILE` writes the contracts as an image for
+`buf lint` and `buf breaking`.
 """
 
 import argparse
@@ -18,7 +19,8 @@ from protovalidate._gen.buf.validate import validate_pb
 ROOT = Path(__file__).resolve().parent
 GOOGLEAPIS = Path(next(iter(api.__path__))).parents[1]
 WELL_KNOWN = Path(grpc_tools.__file__).parent / "_proto"
-STUBS = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi")
+COMMENTED = "contracts.binpb"
+GENERATED = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi", COMMENTED)
 
 
 def run_protoc(*arguments: str) -> None:
@@ -53,37 +55,40 @@ def well_known_descriptor(name: str) -> bytes:
     return found
 
 
-def write_stubs(folder: Path) -> None:
-    """Writes all stubs below `folder`."""
+def write_generated(folder: Path) -> None:
+    """Writes all stubs below `folder`, and our contracts with their comments for the gateway."""
+    (folder / "tillbridge").mkdir(exist_ok=True)
     run_protoc(
         f"--python_out={folder}",
         f"--grpc_python_out={folder}",
-        f"--mypy_out={folder}",
-        f"--mypy_grpc_out={folder}",
+        f"--mypy_out=quiet:{folder}",
+        f"--mypy_grpc_out=quiet:{folder}",
+        f"--descriptor_set_out={folder / 'tillbridge' / COMMENTED}",
+        "--include_source_info",
     )
 
 
-def stubs_below(folder: Path) -> dict[str, bytes]:
-    """The stubs below `folder`, by their path there."""
+def generated_below(folder: Path) -> dict[str, bytes]:
+    """The generated files below `folder`, by their path there."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
-        for pattern in STUBS
+        for pattern in GENERATED
         for path in (folder / "tillbridge").rglob(pattern)
     }
 
 
 def check() -> None:
-    """Fails when the committed stubs are not what the contracts give."""
+    """Fails when the committed files are not what the contracts give."""
     with tempfile.TemporaryDirectory() as fresh:
-        write_stubs(Path(fresh))
-        expected, committed = stubs_below(Path(fresh)), stubs_below(ROOT)
+        write_generated(Path(fresh))
+        expected, committed = generated_below(Path(fresh)), generated_below(ROOT)
     stale = sorted(
         name
         for name in expected.keys() | committed.keys()
         if expected.get(name) != committed.get(name)
     )
     if stale:
-        sys.exit("stale stubs, run `make protos`:\n  " + "\n  ".join(stale))
+        sys.exit("stale files, run `make protos`:\n  " + "\n  ".join(stale))
 
 
 def write_image(path: Path) -> None:
@@ -114,7 +119,7 @@ def varint(value: int) -> bytes:
 def main() -> None:
     """Command line entry."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="fail when stubs are stale")
+    parser.add_argument("--check", action="store_true", help="fail when a file is stale")
     parser.add_argument("--image", type=Path, help="write the contracts as a buf image")
     arguments = parser.parse_args()
     if arguments.check:
@@ -122,7 +127,7 @@ def main() -> None:
     elif arguments.image:
         write_image(arguments.image)
     else:
-        write_stubs(ROOT)
+        write_generated(ROOT)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from google.api import annotations_pb2, http_pb2
+from google.api import annotations_pb2, http_pb2  # type: ignore[import-untyped]  # has no stubs
 from google.protobuf import message_factory
 from google.protobuf.descriptor import (
     Descriptor,
@@ -56,11 +56,6 @@ class Binding:
         """What gRPC calls the method: `/tillbridge.order.v1.OrderService/GetOrder`."""
         return f"/{self.method.containing_service.full_name}/{self.method.name}"
 
-    @property
-    def path_fields(self) -> frozenset[str]:
-        """The fields that the path fills, as dotted names."""
-        return frozenset(self.variables)
-
 
 def bindings_of(services: Iterable[ServiceDescriptor]) -> Iterator[Binding]:
     """Every binding of every annotated RPC, additional ones included.
@@ -85,8 +80,10 @@ def _binding(method: MethodDescriptor, rule: http_pb2.HttpRule) -> Binding:
     text: str = rule.custom.path if kind == "custom" else getattr(rule, kind)
     template = Template.parse(text)
     request = method.input_type
-    if rule.body not in ("", WHOLE_BODY) and rule.body not in request.fields_by_name:
-        raise ValueError(f"{method.full_name}: {request.full_name} has no body field {rule.body}")
+    if rule.body not in ("", WHOLE_BODY):
+        field = request.fields_by_name.get(rule.body)
+        if field is None or field.is_repeated or field.message_type is None:
+            raise ValueError(f"{method.full_name}: its body field {rule.body} is no message")
     variables = {v.field_path: resolve(request, v.field_path) for v in template.variables}
     for name, path in variables.items():
         if path is None or path[-1].is_repeated or path[-1].message_type is not None:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from gateway.errors import HttpError
 from gateway.transcode import values
-from gateway.transcode.bindings import WHOLE_BODY, Binding, resolve
+from gateway.transcode.bindings import WHOLE_BODY, Binding, FieldPath, resolve
 from gateway.transcode.strict_json import parse_object
 from gateway.transcode.values import Tree, Violations
 from services.chassis.errors import DomainError, invalid
@@ -21,9 +21,7 @@ QUERY_PARAMETERS_MAX = 1100
 """A little more than the longest list that a contract takes."""
 
 
-async def read_request(
-    binding: Binding, variables: Mapping[str, str], request: Request
-) -> Message:
+async def read_request(binding: Binding, variables: Mapping[str, str], request: Request) -> Message:
     """The RPC's request as the HTTP request says it.
 
     Args:
@@ -77,6 +75,7 @@ def _read_body(binding: Binding, body: bytes, request: Request, bad: Violations)
     field = message.fields_by_name[binding.body]
     if not body:
         return {}
+    assert field.message_type is not None, "bindings_of takes no other body field"
     return {field.name: values.read_message(value, field.message_type, field.name, bad)}
 
 
@@ -100,6 +99,7 @@ def _implied_mask(binding: Binding, tree: Tree) -> list[str]:
     if not isinstance(body, dict):
         return []
     inner = message.fields_by_name[binding.body].message_type
+    assert inner is not None, "bindings_of takes no other body field"
     in_path = {name.removeprefix(f"{binding.body}.") for name in binding.variables}
     return [path for path in values.mask_paths(body, inner) if path not in in_path]
 
@@ -136,22 +136,20 @@ def _query_pairs(query: bytes) -> list[tuple[str, str]]:
         raise invalid("query", f"takes at most {QUERY_PARAMETERS_MAX} parameters") from None
 
 
-def _takes_text(fields: values.FieldPath) -> bool:
+def _takes_text(fields: FieldPath) -> bool:
     message = fields[-1].message_type
     if message is None:
         return True
     return values.has_own_json(message) and not fields[-1].is_repeated
 
 
-def _present(tree: Tree, fields: values.FieldPath) -> bool:
+def _present(tree: Tree, fields: FieldPath) -> bool:
     for field in fields[:-1]:
         tree = tree.get(field.name) or {}
     return fields[-1].name in tree
 
 
-def _read_idempotency_key(
-    binding: Binding, request: Request, tree: Tree, bad: Violations
-) -> None:
+def _read_idempotency_key(binding: Binding, request: Request, tree: Tree, bad: Violations) -> None:
     """The header is the `request_id` of requests that have one; said twice, it must agree."""
     keys = request.headers.getlist(IDEMPOTENCY_HEADER)
     if not keys or REQUEST_ID_FIELD not in binding.method.input_type.fields_by_name:

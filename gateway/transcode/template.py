@@ -1,7 +1,7 @@
 """Path templates of `google.api.http`, and the table that finds the one a path fits.
 
-    Template = "/" Segments [ ":" Verb ]
-    Segment  = "*" | "**" | Literal | "{" FieldPath [ "=" Segments ] "}"
+Template = "/" Segments [ ":" Verb ]
+Segment  = "*" | "**" | Literal | "{" FieldPath [ "=" Segments ] "}"
 """
 
 import re
@@ -177,6 +177,8 @@ def _walk(node: _Node[_T], segments: list[str], depth: int) -> Iterator[_Ends[_T
 
 
 def _decode(text: str) -> str:
+    if "%" not in text:
+        return text
     if _STRAY_PERCENT.search(text):
         raise ValueError("the path holds a `%` that is not followed by two hexadecimal digits")
     try:

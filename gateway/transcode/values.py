@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from google.protobuf import json_format
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from gateway.transcode.bindings import FieldPath, fields_of
@@ -28,11 +28,12 @@ _OWN_JSON = re.compile(
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
 _INTEGERS = {
-    FieldDescriptor.CPPTYPE_INT32,
-    FieldDescriptor.CPPTYPE_INT64,
-    FieldDescriptor.CPPTYPE_UINT32,
-    FieldDescriptor.CPPTYPE_UINT64,
+    FieldDescriptor.CPPTYPE_INT32: range(-(2**31), 2**31),
+    FieldDescriptor.CPPTYPE_INT64: range(-(2**63), 2**63),
+    FieldDescriptor.CPPTYPE_UINT32: range(2**32),
+    FieldDescriptor.CPPTYPE_UINT64: range(2**64),
 }
+_ENUM_NUMBERS = _INTEGERS[FieldDescriptor.CPPTYPE_INT32]
 _BOOLS = {"true": True, "false": False}
 _PARSER_PLACE = re.compile(r' at "?[A-Za-z_]\w*\.([^\s"]+)"?\.?$')
 
@@ -114,7 +115,7 @@ def mask_paths(body: Tree, message: Descriptor, prefix: str = "") -> Iterator[st
     for name, value in body.items():
         field = message.fields_by_name[name]
         inner = field.message_type
-        if value and isinstance(value, dict) and not has_own_json(inner):
+        if inner is not None and value and isinstance(value, dict) and not has_own_json(inner):
             yield from mask_paths(value, inner, f"{prefix}{name}.")
         else:
             yield prefix + name
@@ -152,10 +153,13 @@ def _complaint(value: Any, field: FieldDescriptor) -> str:
         return "must be text"
     if kind == FieldDescriptor.CPPTYPE_BOOL and not isinstance(value, bool):
         return "must be true or false"
-    if kind in _INTEGERS and not _is_integer(value):
-        return "must be a whole number in decimal digits"
-    if kind == FieldDescriptor.CPPTYPE_ENUM and not _is_enum_value(value, field):
-        return "must be one of " + ", ".join(field.enum_type.values_by_name)
+    if kind in _INTEGERS:
+        allowed = _INTEGERS[kind]
+        if not _is_integer(value) or int(value) not in allowed:
+            return f"must be a whole number from {allowed.start} to {allowed.stop - 1}"
+    enum = field.enum_type
+    if enum is not None and not _is_enum_value(value, enum):
+        return "must be one of " + ", ".join(enum.values_by_name)
     return ""
 
 
@@ -167,10 +171,10 @@ def _is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_enum_value(value: Any, field: FieldDescriptor) -> bool:
+def _is_enum_value(value: Any, enum: EnumDescriptor) -> bool:
     if isinstance(value, str):
-        return value in field.enum_type.values_by_name
-    return isinstance(value, int) and not isinstance(value, bool)
+        return value in enum.values_by_name
+    return isinstance(value, int) and not isinstance(value, bool) and value in _ENUM_NUMBERS
 
 
 def _is_map(field: FieldDescriptor) -> bool:

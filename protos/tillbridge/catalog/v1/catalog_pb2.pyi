@@ -146,7 +146,7 @@ class Product(_message.Message):
     product_id: _builtins.str
     """The point of sale's own id of the product (for a family: of its parent). Links hold by it."""
     name: _builtins.str
-    """Name as the buyer reads it."""
+    """Name as the buyer reads it; not blank."""
     description: _builtins.str
     """Description, HTML as the point of sale holds it; empty when there is none."""
     category: _builtins.str
@@ -161,7 +161,7 @@ class Product(_message.Message):
     """Name of the supplier: POS only (CAT-04)."""
     version: _builtins.int
     """Version of the product in the point of sale; grows with every change. 0 when it has none: then
-    `observe_time` orders.
+    `observe_time` orders. A version that was deleted does not come back; only a later one does.
     """
     @_builtins.property
     def attribute_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -169,7 +169,9 @@ class Product(_message.Message):
 
     @_builtins.property
     def variants(self) -> _containers.RepeatedCompositeFieldContainer[Global___Variant]:
-        """The variants, in display order. A product without attributes has exactly one."""
+        """The variants, in display order. A product without attributes has exactly one; otherwise no two
+        have the same attribute values.
+        """
 
     @_builtins.property
     def images(self) -> _containers.RepeatedCompositeFieldContainer[Global___Image]:
@@ -181,7 +183,9 @@ class Product(_message.Message):
 
     @_builtins.property
     def observe_time(self) -> _timestamp_pb2.Timestamp:
-        """When the values were read from the point of sale. Absent means: when they arrived."""
+        """When the values were read from the point of sale. Absent, or later than they arrived, means:
+        when they arrived. Orders where one side has no version or both have the same.
+        """
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
@@ -245,11 +249,13 @@ class Variant(_message.Message):
     """Whether this variant is active in the point of sale. Absent means as the product."""
     @_builtins.property
     def attribute_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Values of the product's attributes, in the order of `attribute_names`."""
+        """Values of the product's attributes, one for each of `attribute_names`, in their order."""
 
     @_builtins.property
     def retail_price(self) -> _money_pb2.Money:
-        """Retail price, tax included or not as the point of sale is set."""
+        """Retail price, tax included or not as the point of sale is set. Required, also when it is zero;
+        never negative.
+        """
 
     @_builtins.property
     def weight(self) -> Global___Weight:
@@ -364,7 +370,7 @@ class Image(_message.Message):
     image_id: _builtins.str
     """The point of sale's id of the image; empty when it has none."""
     url: _builtins.str
-    """Where it can be fetched."""
+    """Where it can be fetched: `https://...` or `http://...`."""
     def __init__(
         self,
         *,
@@ -429,7 +435,7 @@ class Listing(_message.Message):
 
     @_builtins.property
     def variants(self) -> _containers.RepeatedCompositeFieldContainer[Global___ListingVariant]:
-        """One per active variant."""
+        """One per active variant; of a product without any active variant, which is not available, all."""
 
     @_builtins.property
     def image_urls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -598,7 +604,8 @@ class BatchUpsertProductsRequest(_message.Message):
     @_builtins.property
     def products(self) -> _containers.RepeatedCompositeFieldContainer[Global___Product]:
         """The products, whole: what is absent is removed. When one product stands here several times,
-        the newest version wins.
+        the newest version wins. The constraints of `Product` are checked for each product by itself,
+        see ProductResult; only control characters in any text refuse the whole call.
         """
 
     def __init__(
@@ -653,7 +660,9 @@ class ProductResult(_message.Message):
     outcome: Global___UpsertOutcome.ValueType
     """What became of it."""
     message: _builtins.str
-    """Why it was refused; empty otherwise. Names the field and what would pass."""
+    """Why it was refused; empty otherwise. Names the field by its path, such as
+    `products[3].variants[0].item_id`, and what would pass.
+    """
     def __init__(
         self,
         *,

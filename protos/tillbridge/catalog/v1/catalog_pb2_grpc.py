@@ -87,8 +87,11 @@ class CatalogServiceServicer:
     """
 
     def BatchUpsertProducts(self, request, context):
-        """Creates or replaces products. Each product stands for itself: a refused one is named in the
-        answer and does not stop the others. A product older than what is known changes nothing.
+        """Creates or replaces products. Each product stands for itself: one that breaks a constraint of
+        `Product`, or that cannot be taken in for another reason, is refused in the answer and does not
+        stop the others. A product older than what is known changes nothing. Every new product gets a
+        listing, switched off, in every channel (CAT-01, CAT-02), and every listing follows its product
+        (CAT-06).
         Errors: REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -111,7 +114,8 @@ class CatalogServiceServicer:
 
     def DeleteProduct(self, request, context):
         """Deletes a product that the point of sale has deleted, and its listings (CAT-11). Deleting one
-        that is gone already, or was never known, changes nothing.
+        that is gone already, or was never known, changes nothing but which later upserts are too old,
+        and so does a deletion that is older than what is known.
         Errors: REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -134,7 +138,8 @@ class CatalogServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListListings(self, request, context):
-        """Lists a channel's listings by product id. Errors: INVALID_PAGE_TOKEN.
+        """Lists a channel's listings by product id. A new channel is known here within a second of its
+        creation. Errors: CHANNEL_NOT_FOUND, INVALID_PAGE_TOKEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -143,15 +148,16 @@ class CatalogServiceServicer:
     def SetSellOnline(self, request, context):
         """Switches listings on or off for sale online (CAT-02, CAT-12): all or none of the named ones.
         The product in the point of sale stays as it is.
-        Errors: LISTING_NOT_FOUND, REQUEST_ID_REUSED.
+        Errors: CHANNEL_NOT_FOUND, LISTING_NOT_FOUND, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReportListingPush(self, request, context):
-        """Records how writing a listing to the store went, so that the listing can tell (SOR-04).
-        Errors: LISTING_NOT_FOUND, REQUEST_ID_REUSED.
+        """Records how writing a listing to the store went, so that the listing can tell (SOR-04). A report
+        about an older version than the store holds changes nothing.
+        Errors: LISTING_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

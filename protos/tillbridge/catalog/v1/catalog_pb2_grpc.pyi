@@ -34,8 +34,11 @@ class CatalogServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> CatalogServiceAsyncStub: ...
     BatchUpsertProducts: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.BatchUpsertProductsRequest, _catalog_pb2.BatchUpsertProductsResponse]
-    """Creates or replaces products. Each product stands for itself: a refused one is named in the
-    answer and does not stop the others. A product older than what is known changes nothing.
+    """Creates or replaces products. Each product stands for itself: one that breaks a constraint of
+    `Product`, or that cannot be taken in for another reason, is refused in the answer and does not
+    stop the others. A product older than what is known changes nothing. Every new product gets a
+    listing, switched off, in every channel (CAT-01, CAT-02), and every listing follows its product
+    (CAT-06).
     Errors: REQUEST_ID_REUSED.
     """
     GetProduct: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.GetProductRequest, _catalog_pb2.GetProductResponse]
@@ -44,7 +47,8 @@ class CatalogServiceStub:
     """Lists products by product id. Errors: INVALID_PAGE_TOKEN."""
     DeleteProduct: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.DeleteProductRequest, _catalog_pb2.DeleteProductResponse]
     """Deletes a product that the point of sale has deleted, and its listings (CAT-11). Deleting one
-    that is gone already, or was never known, changes nothing.
+    that is gone already, or was never known, changes nothing but which later upserts are too old,
+    and so does a deletion that is older than what is known.
     Errors: REQUEST_ID_REUSED.
     """
     ResolveItems: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.ResolveItemsRequest, _catalog_pb2.ResolveItemsResponse]
@@ -54,15 +58,18 @@ class CatalogServiceStub:
     GetListing: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.GetListingRequest, _catalog_pb2.GetListingResponse]
     """Returns one listing. Errors: LISTING_NOT_FOUND."""
     ListListings: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.ListListingsRequest, _catalog_pb2.ListListingsResponse]
-    """Lists a channel's listings by product id. Errors: INVALID_PAGE_TOKEN."""
+    """Lists a channel's listings by product id. A new channel is known here within a second of its
+    creation. Errors: CHANNEL_NOT_FOUND, INVALID_PAGE_TOKEN.
+    """
     SetSellOnline: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.SetSellOnlineRequest, _catalog_pb2.SetSellOnlineResponse]
     """Switches listings on or off for sale online (CAT-02, CAT-12): all or none of the named ones.
     The product in the point of sale stays as it is.
-    Errors: LISTING_NOT_FOUND, REQUEST_ID_REUSED.
+    Errors: CHANNEL_NOT_FOUND, LISTING_NOT_FOUND, REQUEST_ID_REUSED.
     """
     ReportListingPush: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.ReportListingPushRequest, _catalog_pb2.ReportListingPushResponse]
-    """Records how writing a listing to the store went, so that the listing can tell (SOR-04).
-    Errors: LISTING_NOT_FOUND, REQUEST_ID_REUSED.
+    """Records how writing a listing to the store went, so that the listing can tell (SOR-04). A report
+    about an older version than the store holds changes nothing.
+    Errors: LISTING_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
     """
 
 @_typing.type_check_only
@@ -71,8 +78,11 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     BatchUpsertProducts: _aio.UnaryUnaryMultiCallable[_catalog_pb2.BatchUpsertProductsRequest, _catalog_pb2.BatchUpsertProductsResponse]  # type: ignore[assignment]
-    """Creates or replaces products. Each product stands for itself: a refused one is named in the
-    answer and does not stop the others. A product older than what is known changes nothing.
+    """Creates or replaces products. Each product stands for itself: one that breaks a constraint of
+    `Product`, or that cannot be taken in for another reason, is refused in the answer and does not
+    stop the others. A product older than what is known changes nothing. Every new product gets a
+    listing, switched off, in every channel (CAT-01, CAT-02), and every listing follows its product
+    (CAT-06).
     Errors: REQUEST_ID_REUSED.
     """
     GetProduct: _aio.UnaryUnaryMultiCallable[_catalog_pb2.GetProductRequest, _catalog_pb2.GetProductResponse]  # type: ignore[assignment]
@@ -81,7 +91,8 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     """Lists products by product id. Errors: INVALID_PAGE_TOKEN."""
     DeleteProduct: _aio.UnaryUnaryMultiCallable[_catalog_pb2.DeleteProductRequest, _catalog_pb2.DeleteProductResponse]  # type: ignore[assignment]
     """Deletes a product that the point of sale has deleted, and its listings (CAT-11). Deleting one
-    that is gone already, or was never known, changes nothing.
+    that is gone already, or was never known, changes nothing but which later upserts are too old,
+    and so does a deletion that is older than what is known.
     Errors: REQUEST_ID_REUSED.
     """
     ResolveItems: _aio.UnaryUnaryMultiCallable[_catalog_pb2.ResolveItemsRequest, _catalog_pb2.ResolveItemsResponse]  # type: ignore[assignment]
@@ -91,15 +102,18 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     GetListing: _aio.UnaryUnaryMultiCallable[_catalog_pb2.GetListingRequest, _catalog_pb2.GetListingResponse]  # type: ignore[assignment]
     """Returns one listing. Errors: LISTING_NOT_FOUND."""
     ListListings: _aio.UnaryUnaryMultiCallable[_catalog_pb2.ListListingsRequest, _catalog_pb2.ListListingsResponse]  # type: ignore[assignment]
-    """Lists a channel's listings by product id. Errors: INVALID_PAGE_TOKEN."""
+    """Lists a channel's listings by product id. A new channel is known here within a second of its
+    creation. Errors: CHANNEL_NOT_FOUND, INVALID_PAGE_TOKEN.
+    """
     SetSellOnline: _aio.UnaryUnaryMultiCallable[_catalog_pb2.SetSellOnlineRequest, _catalog_pb2.SetSellOnlineResponse]  # type: ignore[assignment]
     """Switches listings on or off for sale online (CAT-02, CAT-12): all or none of the named ones.
     The product in the point of sale stays as it is.
-    Errors: LISTING_NOT_FOUND, REQUEST_ID_REUSED.
+    Errors: CHANNEL_NOT_FOUND, LISTING_NOT_FOUND, REQUEST_ID_REUSED.
     """
     ReportListingPush: _aio.UnaryUnaryMultiCallable[_catalog_pb2.ReportListingPushRequest, _catalog_pb2.ReportListingPushResponse]  # type: ignore[assignment]
-    """Records how writing a listing to the store went, so that the listing can tell (SOR-04).
-    Errors: LISTING_NOT_FOUND, REQUEST_ID_REUSED.
+    """Records how writing a listing to the store went, so that the listing can tell (SOR-04). A report
+    about an older version than the store holds changes nothing.
+    Errors: LISTING_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
     """
 
 class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -111,8 +125,11 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _catalog_pb2.BatchUpsertProductsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_catalog_pb2.BatchUpsertProductsResponse, _abc.Awaitable[_catalog_pb2.BatchUpsertProductsResponse]]:
-        """Creates or replaces products. Each product stands for itself: a refused one is named in the
-        answer and does not stop the others. A product older than what is known changes nothing.
+        """Creates or replaces products. Each product stands for itself: one that breaks a constraint of
+        `Product`, or that cannot be taken in for another reason, is refused in the answer and does not
+        stop the others. A product older than what is known changes nothing. Every new product gets a
+        listing, switched off, in every channel (CAT-01, CAT-02), and every listing follows its product
+        (CAT-06).
         Errors: REQUEST_ID_REUSED.
         """
 
@@ -139,7 +156,8 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_catalog_pb2.DeleteProductResponse, _abc.Awaitable[_catalog_pb2.DeleteProductResponse]]:
         """Deletes a product that the point of sale has deleted, and its listings (CAT-11). Deleting one
-        that is gone already, or was never known, changes nothing.
+        that is gone already, or was never known, changes nothing but which later upserts are too old,
+        and so does a deletion that is older than what is known.
         Errors: REQUEST_ID_REUSED.
         """
 
@@ -167,7 +185,9 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _catalog_pb2.ListListingsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_catalog_pb2.ListListingsResponse, _abc.Awaitable[_catalog_pb2.ListListingsResponse]]:
-        """Lists a channel's listings by product id. Errors: INVALID_PAGE_TOKEN."""
+        """Lists a channel's listings by product id. A new channel is known here within a second of its
+        creation. Errors: CHANNEL_NOT_FOUND, INVALID_PAGE_TOKEN.
+        """
 
     @_abc_1.abstractmethod
     def SetSellOnline(
@@ -177,7 +197,7 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_catalog_pb2.SetSellOnlineResponse, _abc.Awaitable[_catalog_pb2.SetSellOnlineResponse]]:
         """Switches listings on or off for sale online (CAT-02, CAT-12): all or none of the named ones.
         The product in the point of sale stays as it is.
-        Errors: LISTING_NOT_FOUND, REQUEST_ID_REUSED.
+        Errors: CHANNEL_NOT_FOUND, LISTING_NOT_FOUND, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod
@@ -186,8 +206,9 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _catalog_pb2.ReportListingPushRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_catalog_pb2.ReportListingPushResponse, _abc.Awaitable[_catalog_pb2.ReportListingPushResponse]]:
-        """Records how writing a listing to the store went, so that the listing can tell (SOR-04).
-        Errors: LISTING_NOT_FOUND, REQUEST_ID_REUSED.
+        """Records how writing a listing to the store went, so that the listing can tell (SOR-04). A report
+        about an older version than the store holds changes nothing.
+        Errors: LISTING_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
         """
 
 def add_CatalogServiceServicer_to_server(servicer: CatalogServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

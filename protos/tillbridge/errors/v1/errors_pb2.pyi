@@ -113,7 +113,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CUSTOMER_NOT_FOUND: _ErrorReason.ValueType  # 70
     """No such customer. Metadata: `customer_id`."""
     ERROR_REASON_CUSTOMER_AMBIGUOUS: _ErrorReason.ValueType  # 71
-    """Several profiles carry this e-mail address; which one is meant is never guessed (BEY-14)."""
+    """Several profiles carry this e-mail address; which one is meant is never guessed (BEY-14).
+    Metadata: `customer_ids`, separated by commas.
+    """
     ERROR_REASON_FEED_NOT_FOUND: _ErrorReason.ValueType  # 80
     """No such feed, or this service does not own it. Metadata: `feed`."""
     ERROR_REASON_CURSOR_AHEAD: _ErrorReason.ValueType  # 81
@@ -215,7 +217,9 @@ ERROR_REASON_LINES_CHANGED_AFTER_HOLD: ErrorReason.ValueType  # 65
 ERROR_REASON_CUSTOMER_NOT_FOUND: ErrorReason.ValueType  # 70
 """No such customer. Metadata: `customer_id`."""
 ERROR_REASON_CUSTOMER_AMBIGUOUS: ErrorReason.ValueType  # 71
-"""Several profiles carry this e-mail address; which one is meant is never guessed (BEY-14)."""
+"""Several profiles carry this e-mail address; which one is meant is never guessed (BEY-14).
+Metadata: `customer_ids`, separated by commas.
+"""
 ERROR_REASON_FEED_NOT_FOUND: ErrorReason.ValueType  # 80
 """No such feed, or this service does not own it. Metadata: `feed`."""
 ERROR_REASON_CURSOR_AHEAD: ErrorReason.ValueType  # 81

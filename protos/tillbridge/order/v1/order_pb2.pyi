@@ -38,7 +38,7 @@ class _PaymentStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Payment
     PAYMENT_STATUS_CANCELED: _PaymentStatus.ValueType  # 3
     """Canceled."""
     PAYMENT_STATUS_REFUNDED: _PaymentStatus.ValueType  # 4
-    """Refunded, in full or in part; paid before."""
+    """Refunded, in full or in part. It was paid before, so it counts as paid here."""
 
 class PaymentStatus(_PaymentStatus, metaclass=_PaymentStatusEnumTypeWrapper):
     """How far the store says that an order is paid."""
@@ -52,7 +52,7 @@ PAYMENT_STATUS_PAID: PaymentStatus.ValueType  # 2
 PAYMENT_STATUS_CANCELED: PaymentStatus.ValueType  # 3
 """Canceled."""
 PAYMENT_STATUS_REFUNDED: PaymentStatus.ValueType  # 4
-"""Refunded, in full or in part; paid before."""
+"""Refunded, in full or in part. It was paid before, so it counts as paid here."""
 Global___PaymentStatus: _TypeAlias = PaymentStatus  # noqa: Y015
 
 class _FulfillmentKind:
@@ -204,7 +204,8 @@ class OrderDocument(_message.Message):
     """The store's public id of the order."""
     version: _builtins.int
     """Version of the document: grows with every change in the store (for Ecwid its time of update,
-    unix seconds). Of two documents the higher one holds.
+    unix seconds). Of two documents the higher one holds; of two with one version the one that is
+    further in awaiting, paid, refunded, canceled.
     """
     email: _builtins.str
     """The buyer's e-mail address; may be empty for an order typed in by hand."""
@@ -429,6 +430,13 @@ class Sale(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     POSTED_REVISION_FIELD_NUMBER: _builtins.int
     POST_ERROR_FIELD_NUMBER: _builtins.int
+    SHIPPING_PRICE_FIELD_NUMBER: _builtins.int
+    DISCOUNT_FIELD_NUMBER: _builtins.int
+    TAX_FIELD_NUMBER: _builtins.int
+    PRICES_INCLUDE_TAX_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    STOCK_PENDING_FIELD_NUMBER: _builtins.int
+    STOCK_ERROR_FIELD_NUMBER: _builtins.int
     sale_id: _builtins.str
     """The sale's id, in the outside point of sale too."""
     origin: Global___SaleOrigin.ValueType
@@ -453,6 +461,18 @@ class Sale(_message.Message):
     """The revision that the outside point of sale has; 0 when it has none. Output only."""
     post_error: _builtins.str
     """What went wrong when it was last written to the outside point of sale. Output only."""
+    prices_include_tax: _builtins.bool
+    """Whether line prices include tax."""
+    note: _builtins.str
+    """For people at the till, such as `Online order XJ12H, Pickup at Main`."""
+    stock_pending: _builtins.bool
+    """Whether its stock still has to be taken here; only a till's sale that is not mirrored takes
+    any this way. Output only.
+    """
+    stock_error: _builtins.str
+    """What is in the way of taking its stock, and what would help; tried again by itself. Output
+    only.
+    """
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___SaleLine]:
         """What was sold; a negative quantity was returned."""
@@ -468,6 +488,18 @@ class Sale(_message.Message):
     @_builtins.property
     def sale_time(self) -> _timestamp_pb2.Timestamp:
         """When it was made. Absent means: when it arrived."""
+
+    @_builtins.property
+    def shipping_price(self) -> _money_pb2.Money:
+        """What shipping costs; absent means nothing."""
+
+    @_builtins.property
+    def discount(self) -> _money_pb2.Money:
+        """What is taken off the whole sale; absent means nothing."""
+
+    @_builtins.property
+    def tax(self) -> _money_pb2.Money:
+        """Tax of the whole sale, whether or not the prices include it; absent means none."""
 
     def __init__(
         self,
@@ -488,10 +520,17 @@ class Sale(_message.Message):
         revision: _builtins.int = ...,
         posted_revision: _builtins.int = ...,
         post_error: _builtins.str = ...,
+        shipping_price: _money_pb2.Money | None = ...,
+        discount: _money_pb2.Money | None = ...,
+        tax: _money_pb2.Money | None = ...,
+        prices_include_tax: _builtins.bool = ...,
+        note: _builtins.str = ...,
+        stock_pending: _builtins.bool = ...,
+        stock_error: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["sale_time", b"sale_time", "total", b"total"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["discount", b"discount", "sale_time", b"sale_time", "shipping_price", b"shipping_price", "tax", b"tax", "total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "customer_id", b"customer_id", "lines", b"lines", "order_id", b"order_id", "origin", b"origin", "outlet_id", b"outlet_id", "paid", b"paid", "payments", b"payments", "post_error", b"post_error", "posted_revision", b"posted_revision", "register_id", b"register_id", "revision", b"revision", "sale_id", b"sale_id", "sale_time", b"sale_time", "state", b"state", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "customer_id", b"customer_id", "discount", b"discount", "lines", b"lines", "note", b"note", "order_id", b"order_id", "origin", b"origin", "outlet_id", b"outlet_id", "paid", b"paid", "payments", b"payments", "post_error", b"post_error", "posted_revision", b"posted_revision", "prices_include_tax", b"prices_include_tax", "register_id", b"register_id", "revision", b"revision", "sale_id", b"sale_id", "sale_time", b"sale_time", "shipping_price", b"shipping_price", "state", b"state", "stock_error", b"stock_error", "stock_pending", b"stock_pending", "tax", b"tax", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -617,7 +656,9 @@ class IngestOrderResponse(_message.Message):
     """Whether the document was new; false for one that is known or older."""
     @_builtins.property
     def order(self) -> Global___Order:
-        """The order as it stood when it was durable; GetOrder tells how it goes on."""
+        """The order as it stood when it was durable, without its source document; GetOrder tells how it
+        goes on.
+        """
 
     def __init__(
         self,
@@ -835,7 +876,7 @@ class RetryOrderResponse(_message.Message):
     ORDER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def order(self) -> Global___Order:
-        """The order, as it stood when it was set going."""
+        """The order, as it stood when it was set going, without its source document."""
 
     def __init__(
         self,
@@ -859,11 +900,17 @@ class RecordSaleRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     SALE_FIELD_NUMBER: _builtins.int
     MIRRORED_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Chosen by the caller, unique per change; a repeat is answered as the first time."""
     mirrored: _builtins.bool
     """Whether it is copied from an outside point of sale, whose levels already carry its effect. When
-    false, its stock is taken here.
+    false, its stock is taken here, at its outlet, which must then be given.
+    """
+    version: _builtins.int
+    """Version of a mirrored sale in the outside point of sale; grows with every change there. One
+    that is older than what is known changes nothing. 0 when it has none: then the last to come
+    holds.
     """
     @_builtins.property
     def sale(self) -> Global___Sale:
@@ -875,10 +922,11 @@ class RecordSaleRequest(_message.Message):
         request_id: _builtins.str = ...,
         sale: Global___Sale | None = ...,
         mirrored: _builtins.bool = ...,
+        version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sale", b"sale"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["mirrored", b"mirrored", "request_id", b"request_id", "sale", b"sale"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mirrored", b"mirrored", "request_id", b"request_id", "sale", b"sale", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -94,7 +94,8 @@ class OrderServiceServicer:
     def IngestOrder(self, request, context):
         """Takes an order as the store has it. It is durable when the call returns; the rest (items,
         customer, stock, sale, fulfillment) follows by itself. An older document than the one that is
-        known changes nothing (ORD-11). Errors: CHANNEL_NOT_FOUND, REQUEST_ID_REUSED.
+        known changes nothing (ORD-11). While it cannot be asked whether the channel exists, the order
+        is kept. Errors: CHANNEL_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -132,8 +133,9 @@ class OrderServiceServicer:
 
     def RecordSale(self, request, context):
         """Records a sale that was made at a till. It never becomes an online order; only its stock
-        effect is seen online (ORD-05). The same sale again changes nothing.
-        Errors: SALE_EXISTS, REQUEST_ID_REUSED.
+        effect is seen online (ORD-05). The same sale again changes nothing. A mirrored sale that is
+        different in the outside point of sale now is updated; one that is an online order's own, come
+        back as an echo, changes nothing. Errors: INVALID_FIELD, SALE_EXISTS, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,7 +143,8 @@ class OrderServiceServicer:
 
     def ReportSalePosted(self, request, context):
         """Records that an online order's sale was written to the outside point of sale, or that it could
-        not be. Errors: SALE_NOT_FOUND, REQUEST_ID_REUSED.
+        not be. After the first success the order's hold ends as CommitReservation says.
+        Errors: SALE_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -162,7 +165,7 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetPaymentReport(self, request, context):
-        """Sums payments by day (UTC), method and outlet (ORD-06).
+        """Sums payments by day (UTC), method, outlet and currency (ORD-06). Errors: INVALID_FIELD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,8 @@ class OrderServiceStub:
     IngestOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.IngestOrderRequest, _order_pb2.IngestOrderResponse]
     """Takes an order as the store has it. It is durable when the call returns; the rest (items,
     customer, stock, sale, fulfillment) follows by itself. An older document than the one that is
-    known changes nothing (ORD-11). Errors: CHANNEL_NOT_FOUND, REQUEST_ID_REUSED.
+    known changes nothing (ORD-11). While it cannot be asked whether the channel exists, the order
+    is kept. Errors: CHANNEL_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
     """
     ReportOrderChange: _grpc.UnaryUnaryMultiCallable[_order_pb2.ReportOrderChangeRequest, _order_pb2.ReportOrderChangeResponse]
     """Keeps the hint that an order was placed or changed, so that a webhook can be answered at once.
@@ -52,19 +53,21 @@ class OrderServiceStub:
     """
     RecordSale: _grpc.UnaryUnaryMultiCallable[_order_pb2.RecordSaleRequest, _order_pb2.RecordSaleResponse]
     """Records a sale that was made at a till. It never becomes an online order; only its stock
-    effect is seen online (ORD-05). The same sale again changes nothing.
-    Errors: SALE_EXISTS, REQUEST_ID_REUSED.
+    effect is seen online (ORD-05). The same sale again changes nothing. A mirrored sale that is
+    different in the outside point of sale now is updated; one that is an online order's own, come
+    back as an echo, changes nothing. Errors: INVALID_FIELD, SALE_EXISTS, REQUEST_ID_REUSED.
     """
     ReportSalePosted: _grpc.UnaryUnaryMultiCallable[_order_pb2.ReportSalePostedRequest, _order_pb2.ReportSalePostedResponse]
     """Records that an online order's sale was written to the outside point of sale, or that it could
-    not be. Errors: SALE_NOT_FOUND, REQUEST_ID_REUSED.
+    not be. After the first success the order's hold ends as CommitReservation says.
+    Errors: SALE_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
     """
     GetSale: _grpc.UnaryUnaryMultiCallable[_order_pb2.GetSaleRequest, _order_pb2.GetSaleResponse]
     """Returns one sale. Errors: SALE_NOT_FOUND."""
     ListSales: _grpc.UnaryUnaryMultiCallable[_order_pb2.ListSalesRequest, _order_pb2.ListSalesResponse]
     """Lists the sales history, newest first. Errors: INVALID_PAGE_TOKEN."""
     GetPaymentReport: _grpc.UnaryUnaryMultiCallable[_order_pb2.GetPaymentReportRequest, _order_pb2.GetPaymentReportResponse]
-    """Sums payments by day (UTC), method and outlet (ORD-06)."""
+    """Sums payments by day (UTC), method, outlet and currency (ORD-06). Errors: INVALID_FIELD."""
 
 @_typing.type_check_only
 class OrderServiceAsyncStub(OrderServiceStub):
@@ -74,7 +77,8 @@ class OrderServiceAsyncStub(OrderServiceStub):
     IngestOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.IngestOrderRequest, _order_pb2.IngestOrderResponse]  # type: ignore[assignment]
     """Takes an order as the store has it. It is durable when the call returns; the rest (items,
     customer, stock, sale, fulfillment) follows by itself. An older document than the one that is
-    known changes nothing (ORD-11). Errors: CHANNEL_NOT_FOUND, REQUEST_ID_REUSED.
+    known changes nothing (ORD-11). While it cannot be asked whether the channel exists, the order
+    is kept. Errors: CHANNEL_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
     """
     ReportOrderChange: _aio.UnaryUnaryMultiCallable[_order_pb2.ReportOrderChangeRequest, _order_pb2.ReportOrderChangeResponse]  # type: ignore[assignment]
     """Keeps the hint that an order was placed or changed, so that a webhook can be answered at once.
@@ -90,19 +94,21 @@ class OrderServiceAsyncStub(OrderServiceStub):
     """
     RecordSale: _aio.UnaryUnaryMultiCallable[_order_pb2.RecordSaleRequest, _order_pb2.RecordSaleResponse]  # type: ignore[assignment]
     """Records a sale that was made at a till. It never becomes an online order; only its stock
-    effect is seen online (ORD-05). The same sale again changes nothing.
-    Errors: SALE_EXISTS, REQUEST_ID_REUSED.
+    effect is seen online (ORD-05). The same sale again changes nothing. A mirrored sale that is
+    different in the outside point of sale now is updated; one that is an online order's own, come
+    back as an echo, changes nothing. Errors: INVALID_FIELD, SALE_EXISTS, REQUEST_ID_REUSED.
     """
     ReportSalePosted: _aio.UnaryUnaryMultiCallable[_order_pb2.ReportSalePostedRequest, _order_pb2.ReportSalePostedResponse]  # type: ignore[assignment]
     """Records that an online order's sale was written to the outside point of sale, or that it could
-    not be. Errors: SALE_NOT_FOUND, REQUEST_ID_REUSED.
+    not be. After the first success the order's hold ends as CommitReservation says.
+    Errors: SALE_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
     """
     GetSale: _aio.UnaryUnaryMultiCallable[_order_pb2.GetSaleRequest, _order_pb2.GetSaleResponse]  # type: ignore[assignment]
     """Returns one sale. Errors: SALE_NOT_FOUND."""
     ListSales: _aio.UnaryUnaryMultiCallable[_order_pb2.ListSalesRequest, _order_pb2.ListSalesResponse]  # type: ignore[assignment]
     """Lists the sales history, newest first. Errors: INVALID_PAGE_TOKEN."""
     GetPaymentReport: _aio.UnaryUnaryMultiCallable[_order_pb2.GetPaymentReportRequest, _order_pb2.GetPaymentReportResponse]  # type: ignore[assignment]
-    """Sums payments by day (UTC), method and outlet (ORD-06)."""
+    """Sums payments by day (UTC), method, outlet and currency (ORD-06). Errors: INVALID_FIELD."""
 
 class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns orders, from the store's document to the posted sale, and the sales history."""
@@ -115,7 +121,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_order_pb2.IngestOrderResponse, _abc.Awaitable[_order_pb2.IngestOrderResponse]]:
         """Takes an order as the store has it. It is durable when the call returns; the rest (items,
         customer, stock, sale, fulfillment) follows by itself. An older document than the one that is
-        known changes nothing (ORD-11). Errors: CHANNEL_NOT_FOUND, REQUEST_ID_REUSED.
+        known changes nothing (ORD-11). While it cannot be asked whether the channel exists, the order
+        is kept. Errors: CHANNEL_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod
@@ -161,8 +168,9 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_order_pb2.RecordSaleResponse, _abc.Awaitable[_order_pb2.RecordSaleResponse]]:
         """Records a sale that was made at a till. It never becomes an online order; only its stock
-        effect is seen online (ORD-05). The same sale again changes nothing.
-        Errors: SALE_EXISTS, REQUEST_ID_REUSED.
+        effect is seen online (ORD-05). The same sale again changes nothing. A mirrored sale that is
+        different in the outside point of sale now is updated; one that is an online order's own, come
+        back as an echo, changes nothing. Errors: INVALID_FIELD, SALE_EXISTS, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod
@@ -172,7 +180,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_order_pb2.ReportSalePostedResponse, _abc.Awaitable[_order_pb2.ReportSalePostedResponse]]:
         """Records that an online order's sale was written to the outside point of sale, or that it could
-        not be. Errors: SALE_NOT_FOUND, REQUEST_ID_REUSED.
+        not be. After the first success the order's hold ends as CommitReservation says.
+        Errors: SALE_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod
@@ -197,6 +206,6 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_pb2.GetPaymentReportRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_order_pb2.GetPaymentReportResponse, _abc.Awaitable[_order_pb2.GetPaymentReportResponse]]:
-        """Sums payments by day (UTC), method and outlet (ORD-06)."""
+        """Sums payments by day (UTC), method, outlet and currency (ORD-06). Errors: INVALID_FIELD."""
 
 def add_OrderServiceServicer_to_server(servicer: OrderServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
