@@ -14,7 +14,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Lifespan
 
-from gateway import docs
 from gateway.edge import (
     BODY_BYTES_MAX,
     BODY_WAIT_MS_MAX,
@@ -24,6 +23,7 @@ from gateway.edge import (
     template_finder,
 )
 from gateway.errors import error_response
+from gateway.openapi import docs
 from gateway.transcode import Transcoder
 from services.chassis.errors import DomainError
 

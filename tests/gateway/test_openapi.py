@@ -8,8 +8,8 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gateway import contracts
-from gateway.docs import docs_page
-from gateway.openapi import document, split_errors
+from gateway.openapi.docs import docs_page
+from gateway.openapi.document import document, split_errors
 from services.chassis.errors import CODES
 
 

@@ -5,8 +5,8 @@ import re
 import shlex
 from typing import Any
 
-from gateway.openapi import document
-from gateway.schemas import COMPONENT, Json
+from gateway.openapi.document import document
+from gateway.openapi.schemas import COMPONENT, Json
 from gateway.transcode.request import IDEMPOTENCY_HEADER
 
 _SAMPLES = {

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.openapi import document, document_json, http_status_of
-from gateway.samples import curl
-from gateway.schemas import COMPONENT, Json
+from gateway.openapi.document import document, document_json, http_status_of
+from gateway.openapi.samples import curl
+from gateway.openapi.schemas import COMPONENT, Json
 
 _POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 _HEADERS = {"Cache-Control": "max-age=300"}
@@ -192,4 +192,4 @@ def _anchor(name: str) -> str:
 
 
 def _asset(name: str) -> str:
-    return files("gateway").joinpath(name).read_text()
+    return files("gateway.openapi").joinpath(name).read_text()

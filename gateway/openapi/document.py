@@ -11,7 +11,7 @@ from google.rpc import code_pb2
 
 from gateway import contracts
 from gateway.errors import HTTP_STATUS, HTTP_STATUS_OF_REASON
-from gateway.schemas import COMPONENT, ERROR_SCHEMA, Json, Schemas
+from gateway.openapi.schemas import COMPONENT, ERROR_SCHEMA, Json, Schemas
 from gateway.transcode import Binding, bindings_of
 from gateway.transcode.bindings import WHOLE_BODY
 from gateway.transcode.metadata import TIMEOUT_DEFAULT_MS, TIMEOUT_HEADER, TIMEOUT_MAX_MS
