@@ -1,10 +1,12 @@
 """Putting the gateway together, and running it until it is told to stop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+import signal
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
+import grpc
 import structlog
 import uvicorn
 from starlette.applications import Starlette
@@ -38,7 +40,9 @@ class Gateway:
 async def assembled(settings: GatewaySettings) -> AsyncIterator[Gateway]:
     """Builds a gateway on channels to the four services; closes them afterwards."""
     async with AsyncExitStack() as stack:
-        channels = {context: connect(settings.address(context)) for context in CONTEXTS}
+        channels: dict[str, grpc.aio.Channel] = {
+            context: connect(settings.address(context)) for context in CONTEXTS
+        }
         for channel in channels.values():
             stack.push_async_callback(channel.close)
         identity = Identity(Tokens(settings.signing_key), "gateway")
@@ -51,10 +55,21 @@ async def assembled(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         yield Gateway(app, workers, [workers.run()])
 
 
+class _QuietServer(uvicorn.Server):
+    """A server that leaves signals to us: its own handling would end the process before leases
+    are given back.
+    """
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Installs no handlers."""
+        yield
+
+
 async def serve(settings: GatewaySettings) -> None:
     """Serves until SIGTERM or SIGINT: requests in flight are answered, leases given back."""
     async with assembled(settings) as gateway:
-        server = uvicorn.Server(
+        server = _QuietServer(
             uvicorn.Config(
                 gateway.app,
                 host=settings.host,
@@ -68,6 +83,9 @@ async def serve(settings: GatewaySettings) -> None:
                 timeout_graceful_shutdown=STOP_S_MAX,
             )
         )
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, setattr, server, "should_exit", True)
         tasks = [asyncio.ensure_future(task) for task in gateway.background]
         for task in tasks:  # a task that ends takes the process with it: whoever watches restarts
             task.add_done_callback(lambda _: setattr(server, "should_exit", True))

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from gateway.sandbox import shop
+from gateway.sandbox.connect import connect
 from gateway.sandbox.shop_products import FAMILIES
 from tests.flows.stack import Stack
 
@@ -230,65 +231,13 @@ class Story:
 
     async def a_merchant_connects_a_store(self) -> None:
         """0. A merchant with outlets Main and Harbour connects a store."""
-        post = self.stack.post
-        for outlet_id, name in ((MAIN, "Main"), (HARBOUR, "Harbour")):
-            outlet = {"outletId": outlet_id, "displayName": name}
-            await post("/v1/outlets", f"outlet-{name}", {"outlet": outlet})
-        register = {
-            "registerId": shop.REGISTER_ONLINE_ID,
-            "displayName": "Online",
-            "outletId": MAIN,
-        }
-        await post("/v1/registers", "register-online", {"register": register})
-        created = await post(
-            "/v1/channels",
-            "channel",
-            {
-                "displayName": "Web shop",
-                "profile": "PROFILE_RETAIL_X_ECOM",
-                "registerId": shop.REGISTER_ONLINE_ID,
-                "connectedOutletIds": [HARBOUR],
-                "externalPos": True,
-            },
-        )
-        self.channel_id = created["channel"]["channelId"]
-        await self._connect_both_sides()
+        self.channel_id = await connect(self.stack.api, self.stack.sandbox)
 
         async def connected() -> list[str]:
             found = await self.stack.get(f"/v1/channels/{self.channel_id}")
             return list(found["channel"]["connectedOutletIds"])
 
         await self.expect("outlets that feed the channel", [MAIN, HARBOUR], connected)
-
-    async def _connect_both_sides(self) -> None:
-        sandbox, ports = self.stack.sandbox, self.stack.ports
-        sides = {
-            "CONNECTION_SIDE_POS": {
-                "platform": "lightspeed-x",
-                "baseUrl": f"http://127.0.0.1:{ports['pos']}",
-                "account": shop.DOMAIN_PREFIX,
-                "accessToken": sandbox.sandbox_pos_token,
-                "webhookSecret": sandbox.sandbox_pos_secret,
-            },
-            "CONNECTION_SIDE_STORE": {
-                "platform": "ecwid",
-                "baseUrl": f"http://127.0.0.1:{ports['store']}",
-                "account": str(sandbox.sandbox_store_id),
-                "accessToken": sandbox.sandbox_store_token,
-                "webhookSecret": sandbox.sandbox_store_secret,
-            },
-        }
-        for side, connection in sides.items():
-            answer = await self.stack.post(
-                f"/v1/channels/{self.channel_id}:setConnection",
-                f"connection-{side}",
-                {"connection": {"side": side, **connection}},
-            )
-            if side == "CONNECTION_SIDE_STORE":
-                url = self.stack.gateway_url + answer["webhookPath"]
-                await self.stack.store.put(
-                    f"http://127.0.0.1:{ports['store']}/sandbox/webhook", json={"url": url}
-                )
 
     async def the_catalog_arrives(self) -> None:
         """1. The catalog arrives; nothing is sold online before it is switched on."""

@@ -1,0 +1,112 @@
+"""Online stores, one package per platform: the vendor's words in, contract requests out, and back.
+
+What the rest of the gateway knows of a store is `Store`; it speaks in the contracts' messages.
+Nothing outside this package knows a vendor's field names.
+
+Words:
+    shelf: what the store holds of one of our listings, and under which of its own ids.
+    slot: where the store keeps the stock of one item.
+    figure: what a store shall show of an item's stock.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tillbridge.catalog.v1 import catalog_pb2
+from tillbridge.order.v1 import order_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class OrderHint:
+    """A webhook that says that an order was placed or changed, not how."""
+
+    event_id: str
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OtherEvent:
+    """A webhook that says nothing that Tillbridge keeps, such as the echo of our own write."""
+
+    event_id: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSeen:
+    """What a list of orders says of one: enough to know whether it is known as it is."""
+
+    order_id: str
+    version: int
+    payment_status: order_pb2.PaymentStatus.ValueType
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What the store shall show of an item's stock: whole units, or no limit."""
+
+    quantity: int
+    unlimited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where the store keeps the stock of an item, and what it held when it was read."""
+
+    shelf_id: str
+    variation_id: str
+    figure: Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What the store holds of a listing.
+
+    Attributes:
+        shelf_id: the store's id.
+        product_id: the product that it is linked to; empty when it is not ours.
+        enabled: whether buyers see it.
+        slots: by item id. The only slot of a product without options goes by the product's id,
+            since that is all that the store knows of it.
+    """
+
+    shelf_id: str
+    product_id: str
+    enabled: bool
+    slots: Mapping[str, Slot]
+
+
+class Store(Protocol):
+    """An online store. Everything raises `PlatformError`."""
+
+    async def order(self, order_id: str) -> order_pb2.OrderDocument | None:
+        """The order as the store has it now; None for what is no order, such as a cart that was
+        left behind. A line of a product without options carries the product's id as its item id,
+        since that is all that the store knows of it.
+        """
+
+    def orders_since(self, cursor: str) -> AsyncIterator[tuple[Sequence[OrderSeen], str]]:
+        """Orders that changed since the cursor (the first one is a time in unix seconds), with the
+        cursor behind them. Some may be told again.
+        """
+
+    def shelves(self) -> AsyncIterator[Shelf]:
+        """Everything that the store offers."""
+
+    async def shelf(self, product_id: str) -> Shelf | None:
+        """What the store holds of one of our products."""
+
+    async def write_listing(
+        self, listing: catalog_pb2.Listing, figures: Mapping[str, Figure]
+    ) -> Shelf:
+        """Creates or overwrites what the store shows of a listing, its stock included."""
+
+    async def remove_listing(self, shelf: Shelf) -> None:
+        """Takes a listing out of the store; one that is gone already is no error."""
+
+    async def write_stock(self, slot: Slot, figure: Figure) -> None:
+        """Sets the stock of an item to an absolute figure."""
+
+    async def close(self) -> None:
+        """Closes the connections."""

@@ -1,0 +1,275 @@
+"""The way in: what a point of sale says, told to the services that own it.
+
+Used by webhooks and by polling alike; both may say the same thing, in any order, many times.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import TypeVar
+
+import structlog
+from google.protobuf.message import Message
+
+from gateway.owners import Owners
+from gateway.pos import (
+    Change,
+    CustomersRead,
+    Gone,
+    LevelsRead,
+    MirroredSale,
+    Nothing,
+    PointOfSale,
+    ProductsRead,
+    ProductState,
+    SalesRead,
+)
+from gateway.records import quarantine, request_id
+from services.chassis.errors import DomainError
+from tillbridge.catalog.v1 import catalog_pb2
+from tillbridge.customer.v1 import customer_pb2
+from tillbridge.inventory.v1 import channels_pb2, inventory_pb2
+from tillbridge.order.v1 import order_pb2
+
+BATCH_MAX = 200
+BATCH_BYTES_MAX = 1024 * 1024
+"""Well below what a service takes in one message."""
+
+LEARN_S_MAX = 2.0
+"""How long the inventory service may take to learn of an item from the catalog's feed."""
+
+SALES_AT_ONCE = 8
+
+Item = TypeVar("Item", bound=Message)
+
+log = structlog.get_logger()
+
+
+class Inward:
+    """Tells the services what one merchant's point of sale says.
+
+    Args:
+        owners: the services, acting for the merchant.
+        pos: the point of sale, asked when something has to be read first.
+        source: its name, for request ids, causes and logs.
+    """
+
+    def __init__(self, owners: Owners, pos: PointOfSale, source: str) -> None:
+        self._owners = owners
+        self._pos = pos
+        self._source = source
+
+    async def take(self, change: Change) -> None:
+        """Takes a change: it is durable with its owner when this returns.
+
+        Raises:
+            DomainError: a service refused it, or cannot be reached.
+            PlatformError: what had to be read first cannot be read.
+        """
+        match change:
+            case LevelsRead(counts):
+                await self.levels(counts, whole=True)
+            case ProductsRead(products):
+                await self.products(products, with_levels=True)
+            case SalesRead(sales):
+                await self.sales(sales)
+            case CustomersRead(customers):
+                await self.customers(customers)
+            case Nothing(why):
+                log.debug("nothing to take", why=why)
+
+    async def products(
+        self, products: Sequence[ProductState], *, with_levels: bool = False
+    ) -> None:
+        """Takes products.
+
+        Args:
+            products: as they are now.
+            with_levels: whether levels of products that are new here are read as well, because
+                those that came before the product could not be recorded.
+        """
+        known = [product for product in products if isinstance(product, catalog_pb2.Product)]
+        for part in batches(known):
+            await self._upsert(part, with_levels)
+        for product in products:
+            if isinstance(product, Gone):
+                await self._delete(product)
+
+    async def levels(self, counts: Sequence[inventory_pb2.Count], *, whole: bool = False) -> None:
+        """Takes levels.
+
+        Args:
+            counts: the levels.
+            whole: whether a level that is refused fails the call; else it is put aside, by name.
+        """
+        for part in batches(counts):
+            await self._record(part, whole)
+
+    async def sales(self, sales: Sequence[MirroredSale]) -> None:
+        """Takes sales of the point of sale's own history (ORD-05)."""
+        room = asyncio.Semaphore(SALES_AT_ONCE)
+
+        async def take(sale: MirroredSale) -> None:
+            async with room:
+                await self._mirror(sale)
+
+        await asyncio.gather(*map(take, sales))
+
+    async def customers(self, customers: Sequence[customer_pb2.PosCustomer]) -> None:
+        """Takes customer profiles."""
+
+        async def upsert(part: Sequence[customer_pb2.PosCustomer]) -> None:
+            request = customer_pb2.BatchUpsertCustomersRequest(customers=part)
+            request.request_id = request_id(f"{self._source}/customers", body=request)
+            await self._owners.call(self._owners.customers.BatchUpsertCustomers, request)
+
+        for part in batches(customers):
+            await self._each_if_refused("customer", part, upsert, lambda c: c.pos_customer_id)
+
+    async def places(self) -> None:
+        """Takes outlets and registers that are not known here yet."""
+        for outlet in await self._pos.outlets():
+            request = channels_pb2.CreateOutletRequest(outlet=outlet)
+            request.request_id = request_id(f"{self._source}/outlet", body=request)
+            await self._unless_known(self._owners.channels.CreateOutlet, request)
+        for register in await self._pos.registers():
+            creation = channels_pb2.CreateRegisterRequest(register=register)
+            creation.request_id = request_id(f"{self._source}/register", body=creation)
+            await self._unless_known(self._owners.channels.CreateRegister, creation)
+
+    async def _unless_known(
+        self, method: Callable[..., Awaitable[Message]], request: Message
+    ) -> None:
+        """Creates a place. One that goes by another name now keeps the old one here: people may
+        know it by that, and nothing links by it.
+        """
+        try:
+            await self._owners.call(method, request)
+        except DomainError as error:
+            if error.reason not in ("OUTLET_EXISTS", "REGISTER_EXISTS"):
+                raise
+            log.info("a place is known by another name here", why=error.message)
+
+    async def _upsert(self, products: Sequence[catalog_pb2.Product], with_levels: bool) -> None:
+        async def upsert(part: Sequence[catalog_pb2.Product]) -> None:
+            request = catalog_pb2.BatchUpsertProductsRequest(products=part)
+            request.request_id = request_id(f"{self._source}/products", body=request)
+            answer = await self._owners.call(self._owners.catalog.BatchUpsertProducts, request)
+            for product, result in zip(part, answer.results, strict=False):
+                if result.outcome == catalog_pb2.UPSERT_OUTCOME_REFUSED:
+                    quarantine(self._source, "product", product.product_id, result.message)
+                elif with_levels and result.outcome == catalog_pb2.UPSERT_OUTCOME_CREATED:
+                    for variant in product.variants:
+                        await self.levels(await self._pos.levels(variant.item_id))
+
+        await self._each_if_refused("product", products, upsert, lambda p: p.product_id)
+
+    async def _delete(self, gone: Gone) -> None:
+        request = catalog_pb2.DeleteProductRequest(product_id=gone.product_id, version=gone.version)
+        request.request_id = request_id(f"{self._source}/product-gone", body=request)
+        await self._owners.call(self._owners.catalog.DeleteProduct, request)
+
+    async def _record(self, counts: Sequence[inventory_pb2.Count], whole: bool) -> None:
+        request = inventory_pb2.RecordCountsRequest(counts=counts, cause=self._source)
+        first = counts[0]
+        about = [first.item_id, first.outlet_id, first.version] if len(counts) == 1 else []
+        request.request_id = request_id(f"{self._source}/inventory", *about, body=request)
+
+        async def record() -> None:
+            await self._owners.call(self._owners.inventory.RecordCounts, request)
+
+        try:
+            await self._after_learning(record, counts)
+        except DomainError as error:
+            if (
+                error.transient
+                or error.reason == "REQUEST_ID_REUSED"
+                or (whole and len(counts) < 2)
+            ):
+                raise
+            if len(counts) == 1:
+                name = f"{first.item_id} at {first.outlet_id}"
+                quarantine(self._source, "level", name, error.message)
+                return
+            middle = len(counts) // 2
+            await self._record(counts[:middle], whole)
+            await self._record(counts[middle:], whole)
+
+    async def _after_learning(
+        self, record: Callable[[], Awaitable[None]], counts: Sequence[inventory_pb2.Count]
+    ) -> None:
+        """Records levels; what they are about is read from the point of sale first, if need be.
+
+        Raises:
+            DomainError: SERVICE_UNAVAILABLE when an item exists but inventory has not learned of
+                it in time.
+        """
+        taught = False
+        for pause_s in (0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, LEARN_S_MAX / 4):
+            await asyncio.sleep(pause_s)
+            try:
+                return await record()
+            except DomainError as error:
+                if error.reason not in ("ITEM_NOT_FOUND", "OUTLET_NOT_FOUND"):
+                    raise
+                if not taught and not await self._teach(error, counts):
+                    raise
+                taught = True
+        message = "the item is known to the catalog but not to inventory yet; retry"
+        raise DomainError("SERVICE_UNAVAILABLE", message, retry_after_ms=1000)
+
+    async def _teach(self, missing: DomainError, counts: Sequence[inventory_pb2.Count]) -> bool:
+        """Makes the item or outlet known; False when the point of sale does not know it either."""
+        if missing.reason == "OUTLET_NOT_FOUND":
+            await self.places()
+            return True
+        item_id = missing.facts.get("item_id") or counts[0].item_id
+        product = await self._pos.product(item_id)
+        if not isinstance(product, catalog_pb2.Product):
+            return False
+        await self.products([product])
+        return True
+
+    async def _mirror(self, mirrored: MirroredSale) -> None:
+        sale = mirrored.sale
+        request = order_pb2.RecordSaleRequest(sale=sale, mirrored=True, version=mirrored.version)
+        about = (sale.sale_id, mirrored.version)
+        request.request_id = request_id(f"{self._source}/sale", *about, body=request)
+        try:
+            await self._owners.call(self._owners.orders.RecordSale, request)
+        except DomainError as error:
+            if error.transient:
+                raise
+            quarantine(self._source, "sale", sale.sale_id, f"{error.reason}: {error.message}")
+
+    async def _each_if_refused(
+        self,
+        kind: str,
+        records: Sequence[Item],
+        send: Callable[[Sequence[Item]], Awaitable[None]],
+        name_of: Callable[[Item], str],
+    ) -> None:
+        """Sends records together; when that is refused, finds the ones to blame by halves."""
+        try:
+            await send(records)
+        except DomainError as error:
+            if error.transient:
+                raise
+            if len(records) == 1:
+                quarantine(self._source, kind, name_of(records[0]), error.message)
+                return
+            middle = len(records) // 2
+            await self._each_if_refused(kind, records[:middle], send, name_of)
+            await self._each_if_refused(kind, records[middle:], send, name_of)
+
+
+def batches(records: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    """Records in parts that a service takes in one call."""
+    begin = size = 0
+    for index, record in enumerate(records):
+        bytes_more = record.ByteSize()
+        if index > begin and (size + bytes_more > BATCH_BYTES_MAX or index - begin >= BATCH_MAX):
+            yield records[begin:index]
+            begin, size = index, 0
+        size += bytes_more
+    if begin < len(records):
+        yield records[begin:]

@@ -1,0 +1,20 @@
+"""Lightspeed Retail X-Series (formerly Vend), API 2.0 with the 0.9 sale write.
+
+Choices where the platform leaves room:
+    retail price: `price_including_tax` where the account's outlets display inclusive prices, else
+        `price_excluding_tax`. Accounts mix rarely; the first outlet decides.
+    family: products that share a parent. Its product id is the parent's id, also when the parent
+        itself was deleted; its version is the highest of its rows, deleted ones included, so that
+        losing a variant is a change like any other.
+    register of a posted sale: the channel's, unless another outlet fills the order; then the first
+        register of that outlet, since the platform takes a sale's stock at its register's outlet.
+    a sale's sums: what an order's total holds beside its lines (shipping, discounts, rounding)
+        stands in `ecom_custom_charges`, so that the sale is worth what the buyer pays.
+"""
+
+from gateway.pos.lightspeed_x.account import LightspeedX
+from gateway.pos.lightspeed_x.webhooks import SIGNATURE_HEADER, read_webhook
+
+PLATFORM = "lightspeed-x"
+
+__all__ = ["PLATFORM", "SIGNATURE_HEADER", "LightspeedX", "read_webhook"]

@@ -1,0 +1,126 @@
+"""Online orders' sales to the outside point of sale (ORD-01, ORD-06, ORD-08)."""
+
+from collections.abc import AsyncIterator, Sequence
+from uuid import uuid4
+
+from gateway.owners import Owners
+from gateway.platform import PlatformError
+from gateway.pos import PointOfSale, SaleToPost
+from gateway.push.chores import Failures, is_transient, one_by_one
+from gateway.records import BadRecordError
+from services.chassis.errors import DomainError
+from tillbridge.customer.v1 import customer_pb2
+from tillbridge.inventory.v1 import channels_pb2
+from tillbridge.order.v1 import order_pb2
+
+PAGE_SIZE = 200
+SWEPT_MAX = 5_000
+"""How far back a sweep looks for sales that were not posted."""
+
+ERROR_LENGTH_MAX = 4000
+
+
+class SalePosting:
+    """Writes sales to the point of sale, each as often as it changes.
+
+    A sale that may have been written before, by this process or one that died, is read from the
+    point of sale first; see `SaleToPost.posted_before`.
+    """
+
+    def __init__(self, channel_id: str, owners: Owners, pos: PointOfSale) -> None:
+        self._channel_id = channel_id
+        self._owners = owners
+        self._pos = pos
+        self._in_doubt: set[str] = set()
+        self._starting = True
+
+    async def do(self, sale_ids: Sequence[str]) -> Failures:
+        """Makes the point of sale hold these sales as they are now."""
+        request = channels_pb2.GetChannelRequest(channel_id=self._channel_id)
+        try:
+            answer = await self._owners.call(self._owners.channels.GetChannel, request)
+        except DomainError as error:
+            return dict.fromkeys(sale_ids, error)
+        channel = answer.channel
+        if not channel.policies.external_pos:
+            return {}
+
+        async def post(sale_id: str) -> None:
+            await self._post(sale_id, channel)
+
+        failures = await one_by_one(sale_ids, post)
+        self._starting = False
+        return failures
+
+    async def unposted(self) -> AsyncIterator[Sequence[str]]:
+        """The channel's sales that the point of sale does not hold as they are, newest first."""
+        request = order_pb2.ListSalesRequest(
+            origin=order_pb2.SALE_ORIGIN_ONLINE, page_size=PAGE_SIZE
+        )
+        for _ in range(SWEPT_MAX // PAGE_SIZE):
+            answer = await self._owners.call(self._owners.orders.ListSales, request)
+            yield [sale.sale_id for sale in answer.sales if self._is_due(sale)]
+            if not answer.next_page_token:
+                return
+            request.page_token = answer.next_page_token
+
+    def _is_due(self, sale: order_pb2.Sale) -> bool:
+        """Whether the sale has to be written. A sale of a till never is (ORD-05)."""
+        ours = sale.origin == order_pb2.SALE_ORIGIN_ONLINE and sale.channel_id == self._channel_id
+        return ours and sale.posted_revision < sale.revision
+
+    async def _post(self, sale_id: str, channel: channels_pb2.Channel) -> None:
+        request = order_pb2.GetSaleRequest(sale_id=sale_id)
+        sale = (await self._owners.call(self._owners.orders.GetSale, request)).sale
+        if not self._is_due(sale):
+            return
+        posting = await self._posting(sale, channel)
+        self._in_doubt.add(sale_id)
+        try:
+            version = await self._pos.post_sale(posting)
+        except (BadRecordError, PlatformError) as error:
+            if not is_transient(error):
+                await self._report(sale, error=str(error)[:ERROR_LENGTH_MAX])
+            raise
+        await self._report(sale, pos_version=version)
+        self._in_doubt.discard(sale_id)
+
+    async def _posting(self, sale: order_pb2.Sale, channel: channels_pb2.Channel) -> SaleToPost:
+        order_request = order_pb2.GetOrderRequest(
+            channel_id=self._channel_id, order_id=sale.order_id
+        )
+        order = (await self._owners.call(self._owners.orders.GetOrder, order_request)).order
+        document = order.document
+        customer = customer_pb2.Customer()
+        if sale.customer_id:
+            request = customer_pb2.GetCustomerRequest(customer_id=sale.customer_id)
+            found = await self._owners.call(self._owners.customers.GetCustomer, request)
+            customer = found.customer
+        return SaleToPost(
+            sale=sale,
+            order_id=sale.order_id,
+            kind=document.fulfillment_kind,
+            register_id=sale.register_id or channel.register_id,
+            pos_customer_id=customer.pos_customer_id,
+            email=customer.email or document.email,
+            buyer_name=customer.name or document.buyer_name,
+            phone=customer.phone or document.phone,
+            posted_before=self._starting
+            or bool(sale.posted_revision or sale.post_error)
+            or sale.sale_id in self._in_doubt,
+        )
+
+    async def _report(self, sale: order_pb2.Sale, *, pos_version: int = 0, error: str = "") -> None:
+        """Lets the sale tell how writing it went; an error that it tells already is not news."""
+        if error and error == sale.post_error:
+            return
+        await self._owners.call(
+            self._owners.orders.ReportSalePosted,
+            order_pb2.ReportSalePostedRequest(
+                request_id=f"post/{uuid4()}",
+                sale_id=sale.sale_id,
+                revision=sale.revision,
+                pos_version=pos_version,
+                error=error,
+            ),
+        )

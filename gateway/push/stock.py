@@ -1,0 +1,61 @@
+"""Stock to the store: the current figure, absolute (INV-02 to INV-07)."""
+
+from collections.abc import Callable, Sequence
+
+from gateway.ecom import Figure, Store
+from gateway.platform import PlatformError
+from gateway.push.chores import Failures, one_by_one
+from gateway.push.shelves import Shelves
+from services.chassis.errors import DomainError
+
+
+class StockPush:
+    """Writes the stock of items.
+
+    Args:
+        store: where to.
+        shelves: what it holds.
+        missing: told the product that the store turned out not to hold any more.
+    """
+
+    def __init__(self, store: Store, shelves: Shelves, missing: Callable[[str], None]) -> None:
+        self._store = store
+        self._shelves = shelves
+        self._missing = missing
+
+    async def do(self, item_ids: Sequence[str]) -> Failures:
+        """Writes what the store shall show of these items now. Items that it does not hold are
+        left alone: their stock goes with their listing.
+        """
+        held = [item_id for item_id in item_ids if self._shelves.slot_of(item_id)]
+        if not held:
+            return {}
+        try:
+            figures = await self._shelves.figures(held)
+        except DomainError as error:
+            return dict.fromkeys(held, error)
+
+        async def write(item_id: str) -> None:
+            await self._write(item_id, figures.get(item_id))
+
+        return await one_by_one(held, write)
+
+    async def _write(self, item_id: str, figure: Figure | None) -> None:
+        product_id = self._shelves.product_of(item_id)
+        lock = self._shelves.lock(product_id)
+        waited = lock.locked()
+        async with lock:
+            slot = self._shelves.slot_of(item_id)
+            if waited:  # time has passed since the figure was read
+                figure = (await self._shelves.figures([item_id])).get(item_id)
+            if slot is None or figure is None:
+                return
+            try:
+                await self._store.write_stock(slot, figure)
+            except PlatformError as error:
+                if error.status != 404:
+                    raise
+                self._shelves.drop(product_id)
+                self._missing(product_id)
+                return
+            self._shelves.wrote(item_id, figure)

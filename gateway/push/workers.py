@@ -1,0 +1,148 @@
+"""One worker per channel, in one process at a time."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from gateway.connections import Connections, Link
+from gateway.push.channel import ChannelWork
+from services.chassis.errors import DomainError
+from tillbridge.inventory.v1 import channels_pb2 as pb
+
+LEASE = "writer"
+LEASE_MS = 6_000
+RENEW_EVERY_S = 2.0
+LOOK_EVERY_S = 1.0
+"""How soon a new or changed connection is noticed."""
+
+RESTART_S = 1.0
+
+log = structlog.get_logger()
+
+Beside = Callable[[Link], Awaitable[None]]
+
+
+class Workers:
+    """The workers of all channels.
+
+    Args:
+        connections: which channels there are.
+        beside: what else runs for a channel under its lease, such as polling.
+    """
+
+    def __init__(self, connections: Connections, beside: Beside) -> None:
+        self._connections = connections
+        self._beside = beside
+        self._holder = f"{socket.gethostname()}/{os.getpid()}"
+        self._running: dict[str, tuple[bytes, asyncio.Task[None]]] = {}
+        self._works: dict[str, ChannelWork] = {}
+
+    def sweep(self, channel_id: str) -> bool:
+        """Asks for a sweep of a channel; False when another process does its work."""
+        work = self._works.get(channel_id)
+        if work is not None:
+            work.sweep()
+        return work is not None
+
+    async def run(self) -> None:
+        """Keeps one worker per connected channel, until it is canceled."""
+        try:
+            while True:
+                try:
+                    await self._look()
+                except DomainError as error:
+                    log.warning("connections not read", error=error.message)
+                await asyncio.sleep(LOOK_EVERY_S)
+        finally:
+            await self._stop(list(self._running))
+
+    async def _look(self) -> None:
+        links = {link.channel_id: link for link in await self._connections.all()}
+        marks = {channel_id: _mark(link) for channel_id, link in links.items()}
+        await self._stop(
+            [name for name, (mark, _) in self._running.items() if marks.get(name) != mark]
+        )
+        for channel_id, link in links.items():
+            if channel_id not in self._running:
+                task = asyncio.create_task(self._work(link))
+                self._running[channel_id] = (marks[channel_id], task)
+
+    async def _stop(self, channel_ids: list[str]) -> None:
+        tasks = [self._running.pop(channel_id)[1] for channel_id in channel_ids]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _work(self, link: Link) -> None:
+        """Does a channel's work whenever its lease is to be had."""
+        while True:
+            try:
+                await self._take(link, LEASE_MS)
+            except DomainError as error:
+                log.debug("no lease", channel_id=link.channel_id, reason=error.reason)
+                await asyncio.sleep(RENEW_EVERY_S)
+                continue
+            try:
+                await self._work_under_lease(link)
+            except Exception:
+                log.exception("worker broke", channel_id=link.channel_id)
+            await asyncio.sleep(RESTART_S)
+
+    async def _work_under_lease(self, link: Link) -> None:
+        log.info("working", channel_id=link.channel_id, holder=self._holder)
+        work = self._works[link.channel_id] = ChannelWork(link)
+        tasks = [
+            asyncio.create_task(work.run()),
+            asyncio.ensure_future(self._beside(link)),
+            asyncio.create_task(self._renew(link)),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            self._works.pop(link.channel_id, None)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._give_back(link)
+
+    async def _renew(self, link: Link) -> None:
+        """Prolongs the lease; returns when it is lost, or may be by now."""
+        loop = asyncio.get_running_loop()
+        held_until_s = loop.time() + LEASE_MS / 1000
+        while True:
+            await asyncio.sleep(RENEW_EVERY_S)
+            asked_s = loop.time()
+            try:
+                await self._take(link, LEASE_MS)
+            except DomainError as error:
+                if not error.transient or error.reason == "LEASE_HELD":
+                    log.warning("lease lost", channel_id=link.channel_id, why=error.message)
+                    return
+                if loop.time() + RENEW_EVERY_S > held_until_s:
+                    log.warning("lease not renewed in time", channel_id=link.channel_id)
+                    return
+            else:
+                held_until_s = asked_s + LEASE_MS / 1000
+
+    async def _take(self, link: Link, duration_ms: int) -> None:
+        request = pb.AcquireLeaseRequest(
+            channel_id=link.channel_id, lease=LEASE, holder=self._holder, duration_ms=duration_ms
+        )
+        await link.owners.call(link.owners.channels.AcquireLease, request, timeout_s=2.0)
+
+    async def _give_back(self, link: Link) -> None:
+        try:
+            await self._take(link, 0)
+        except DomainError as error:
+            log.info("lease runs out by itself", channel_id=link.channel_id, why=error.reason)
+
+
+def _mark(link: Link) -> bytes:
+    """What a link is made of: another mark is another link."""
+    sides = [side for side in (link.pos_side, link.store_side) if side is not None]
+    return b"|".join(side.SerializeToString(deterministic=True) for side in sides)

@@ -1,0 +1,1 @@
+"""What the catalog decides: pure functions over small values, by noun."""

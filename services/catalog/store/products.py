@@ -1,0 +1,244 @@
+"""Products and their variants: rows and values."""
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from services.catalog.rules.items import Item
+from services.catalog.rules.products import (
+    Change,
+    Dimensions,
+    Image,
+    Known,
+    LengthUnit,
+    Money,
+    Product,
+    Shelf,
+    Stamp,
+    Variant,
+    Weight,
+    WeightUnit,
+)
+from services.catalog.store.tables import PRODUCTS, VARIANTS, Key, update
+from services.chassis.plumbing import batches
+
+_p, _v = PRODUCTS.c, VARIANTS.c
+
+
+def shelf(connection: Connection, products: Collection[Key], items: Collection[Key]) -> Shelf:
+    """These products and tombstones, and who has these items."""
+    owners: dict[Key, str] = {}
+    for some in batches(sorted(set(items))):
+        found = sa.select(_v.merchant_id, _v.item_id, _v.product_id).where(
+            sa.tuple_(_v.merchant_id, _v.item_id).in_(some)
+        )
+        owners |= {
+            (row.merchant_id, row.item_id): row.product_id for row in connection.execute(found)
+        }
+    return Shelf.of(known(connection, products), owners)
+
+
+def known(connection: Connection, keys: Collection[Key]) -> dict[Key, Known]:
+    """The products and tombstones with these keys, by key."""
+    rows: list[sa.Row[Any]] = []
+    variants: defaultdict[Key, list[Variant]] = defaultdict(list)
+    for some in batches(sorted(set(keys))):
+        rows += connection.execute(
+            sa.select(PRODUCTS).where(sa.tuple_(_p.merchant_id, _p.product_id).in_(some))
+        )
+        for row in connection.execute(
+            sa.select(VARIANTS)
+            .where(sa.tuple_(_v.merchant_id, _v.product_id).in_(some))
+            .order_by(_v.position)
+        ):
+            variants[row.merchant_id, row.product_id].append(_variant(row))
+    return {
+        (row.merchant_id, row.product_id): _known(row, variants[row.merchant_id, row.product_id])
+        for row in rows
+    }
+
+
+def product_page(connection: Connection, merchant_id: str, after: str, count: int) -> list[Known]:
+    """Up to `count` products behind the id `after`, by id."""
+    ids = connection.scalars(
+        sa.select(_p.product_id)
+        .where(_p.merchant_id == merchant_id, _p.product_id > after, ~_p.deleted)
+        .order_by(_p.product_id)
+        .limit(count)
+    ).all()
+    found = known(connection, [(merchant_id, product_id) for product_id in ids])
+    return [found[merchant_id, product_id] for product_id in ids]
+
+
+def save_products(connection: Connection, changes: Sequence[Change]) -> None:
+    """Writes products as they are after these changes."""
+    new = [_product_values(one.after) for one in changes if one.before is None]
+    old = [_product_values(one.after) for one in changes if one.before is not None]
+    if new:
+        connection.execute(sa.insert(PRODUCTS), new)
+    update(connection, PRODUCTS, ("merchant_id", "product_id"), old)
+    other = [one.after for one in changes if one.is_news]
+    for some in batches([(one.merchant_id, one.product_id) for one in other]):
+        connection.execute(
+            sa.delete(VARIANTS).where(sa.tuple_(_v.merchant_id, _v.product_id).in_(some))
+        )
+    rows = [row for one in other for row in _variant_values(one)]
+    if rows:
+        connection.execute(sa.insert(VARIANTS), rows)
+
+
+def items_by_id(connection: Connection, merchant_id: str, ids: Collection[str]) -> list[Item]:
+    """The items with these ids."""
+    return _items(connection, merchant_id, _v.item_id, ids)
+
+
+def items_by_sku(connection: Connection, merchant_id: str, skus: Collection[str]) -> list[Item]:
+    """The items with these SKUs."""
+    return _items(connection, merchant_id, _v.sku, skus)
+
+
+def _items(
+    connection: Connection, merchant_id: str, column: sa.ColumnElement[str], wanted: Collection[str]
+) -> list[Item]:
+    found: list[Item] = []
+    for some in batches(sorted(set(wanted))):
+        rows = connection.execute(
+            sa.select(_v.item_id, _v.product_id, _v.sku, _p.name, _v.track_inventory)
+            .join_from(
+                VARIANTS,
+                PRODUCTS,
+                (_p.merchant_id == _v.merchant_id) & (_p.product_id == _v.product_id),
+            )
+            .where(_v.merchant_id == merchant_id, column.in_(some))
+            .order_by(_v.item_id)
+        )
+        found += [Item(*row) for row in rows]
+    return found
+
+
+def _product_values(one: Known) -> dict[str, Any]:
+    product = one.product or Product(one.product_id, name="", active=False)
+    return {
+        "merchant_id": one.merchant_id,
+        "product_id": one.product_id,
+        "deleted": one.product is None,
+        "name": product.name,
+        "description": product.description,
+        "category": product.category,
+        "brand": product.brand,
+        "active": product.active,
+        "attribute_names": _json(product.attribute_names),
+        "images": _json([[image.image_id, image.url] for image in product.images]),
+        "handle": product.handle,
+        "tags": _json(product.tags),
+        "supplier": product.supplier,
+        "version": one.stamp.version,
+        "observe_time": one.stamp.observe_time,
+        "revision": one.revision,
+        "update_time": one.update_time,
+    }
+
+
+def _known(row: sa.Row[Any], variants: list[Variant]) -> Known:
+    product = Product(
+        product_id=row.product_id,
+        name=row.name,
+        description=row.description,
+        category=row.category,
+        brand=row.brand,
+        active=row.active,
+        attribute_names=tuple(json.loads(row.attribute_names)),
+        variants=tuple(variants),
+        images=tuple(Image(*image) for image in json.loads(row.images)),
+        handle=row.handle,
+        tags=tuple(json.loads(row.tags)),
+        supplier=row.supplier,
+    )
+    return Known(
+        merchant_id=row.merchant_id,
+        product_id=row.product_id,
+        product=None if row.deleted else product,
+        stamp=Stamp(row.version, row.observe_time),
+        revision=row.revision,
+        update_time=row.update_time,
+    )
+
+
+def _variant_values(one: Known) -> list[dict[str, Any]]:
+    return [
+        {
+            "merchant_id": one.merchant_id,
+            "item_id": variant.item_id,
+            "product_id": one.product_id,
+            "position": position,
+            "sku": variant.sku,
+            "upc": variant.upc,
+            "attribute_values": _json(variant.attribute_values),
+            **_money_values("retail_price", variant.retail_price),
+            "weight_value": variant.weight and variant.weight.value,
+            "weight_unit": variant.weight and variant.weight.unit.value,
+            **_dimension_values(variant.dimensions),
+            "track_inventory": variant.track_inventory,
+            **_money_values("supply_price", variant.supply_price),
+            "supplier_code": variant.supplier_code,
+            "active": variant.active,
+        }
+        for position, variant in enumerate(one.product.variants if one.product else ())
+    ]
+
+
+def _variant(row: sa.Row[Any]) -> Variant:
+    return Variant(
+        item_id=row.item_id,
+        sku=row.sku,
+        upc=row.upc,
+        attribute_values=tuple(json.loads(row.attribute_values)),
+        retail_price=_money(row.retail_price_currency_code, row.retail_price_amount_nanos),
+        weight=Weight(row.weight_value, WeightUnit(row.weight_unit)) if row.weight_unit else None,
+        dimensions=_dimensions(row),
+        track_inventory=row.track_inventory,
+        supply_price=_money(row.supply_price_currency_code, row.supply_price_amount_nanos),
+        supplier_code=row.supplier_code,
+        active=row.active,
+    )
+
+
+def _money_values(name: str, money: Money | None) -> dict[str, Any]:
+    return {
+        f"{name}_currency_code": money and money.currency_code,
+        f"{name}_amount_nanos": money.amount_nanos if money else None,
+    }
+
+
+def _money(currency_code: str | None, amount_nanos: int | None) -> Money | None:
+    if currency_code is None or amount_nanos is None:
+        return None
+    return Money(currency_code, amount_nanos)
+
+
+def _dimension_values(dimensions: Dimensions | None) -> dict[str, Any]:
+    return {
+        "dimensions_length": dimensions and dimensions.length,
+        "dimensions_width": dimensions and dimensions.width,
+        "dimensions_height": dimensions and dimensions.height,
+        "dimensions_unit": dimensions and dimensions.unit.value,
+    }
+
+
+def _dimensions(row: sa.Row[Any]) -> Dimensions | None:
+    if row.dimensions_unit is None:
+        return None
+    return Dimensions(
+        length=row.dimensions_length,
+        width=row.dimensions_width,
+        height=row.dimensions_height,
+        unit=LengthUnit(row.dimensions_unit),
+    )
+
+
+def _json(values: Iterable[Any]) -> str:
+    return json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))

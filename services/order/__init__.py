@@ -1,0 +1,21 @@
+"""Orders on their way into the point of sale, the sales history and fulfillments.
+
+This context owns every online order from the store's document to the posted sale: that it is kept,
+that it goes on by itself, and that it becomes one sale whatever comes twice, late or out of order.
+It asks the catalog for items, customers for the buyer and inventory for stock, and decides none of
+what is theirs. `run` is how an order goes on; `rules.progress` decides its steps.
+
+Words:
+- *document*: an order as the store has it; its version grows with every change there.
+- *run*: an order going from step to step. It may be broken off anywhere and begun again.
+- *step*: one thing to find out or to do elsewhere, under a request id derived from the order.
+- *hold*: what inventory was asked to set aside; a *reservation* once it has.
+- *waiting*: an order that cannot go on, with the reason and what would let it.
+- *posted*: the order's sale exists here. With an outside point of sale the gateway writes it there
+  and reports back.
+- *sale*: a line in the sales history, made at a till or online; its *revision* grows with every
+  change.
+- *mirrored*: a sale copied from an outside point of sale, whose stock levels carry its effect.
+- *fulfillment*: what one outlet has to hand over for one order.
+- *due*: when a run goes on. A process that has taken a run holds its *lease* meanwhile.
+"""

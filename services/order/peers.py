@@ -1,0 +1,124 @@
+"""What an order's run asks of the other services. Each call has a deadline and may be repeated."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import grpc
+
+from services.chassis.client import TIMEOUT_S, Identity
+from services.chassis.errors import DomainError
+from services.chassis.settings import Context
+from services.chassis.status import from_rpc_error
+from services.order.rules.document import Document
+from services.order.rules.order import Buyer, FoundItem, Hold, OrderKey, Reservation
+from services.order.rules.sale import Channel, Sale, StockChange
+from services.order.wire import requests
+from tillbridge.catalog.v1.catalog_pb2_grpc import CatalogServiceStub
+from tillbridge.customer.v1.customer_pb2_grpc import CustomerServiceStub
+from tillbridge.inventory.v1 import channels_pb2
+from tillbridge.inventory.v1.channels_pb2_grpc import ChannelServiceStub
+from tillbridge.inventory.v1.inventory_pb2_grpc import InventoryServiceStub
+
+if TYPE_CHECKING:
+    from tillbridge.catalog.v1.catalog_pb2_grpc import CatalogServiceAsyncStub
+    from tillbridge.customer.v1.customer_pb2_grpc import CustomerServiceAsyncStub
+    from tillbridge.inventory.v1.channels_pb2_grpc import ChannelServiceAsyncStub
+    from tillbridge.inventory.v1.inventory_pb2_grpc import InventoryServiceAsyncStub
+
+CHANNEL_FRESH_S = 2.0
+CHANNELS_MAX = 10_000
+
+Answer = TypeVar("Answer")
+ChannelKey = tuple[str, str]
+"""Merchant and channel."""
+
+
+class Peers:
+    """The other services, as this one needs them."""
+
+    def __init__(self, connect: Callable[[Context], grpc.aio.Channel], identity: Identity) -> None:
+        self._identity = identity
+        self._catalog: CatalogServiceAsyncStub = CatalogServiceStub(connect("catalog"))
+        self._customers: CustomerServiceAsyncStub = CustomerServiceStub(connect("customer"))
+        self._inventory: InventoryServiceAsyncStub = InventoryServiceStub(connect("inventory"))
+        self._channels: ChannelServiceAsyncStub = ChannelServiceStub(connect("inventory"))
+        self._known: dict[ChannelKey, tuple[float, Channel]] = {}
+        self._asking: dict[ChannelKey, asyncio.Task[Channel]] = {}
+
+    async def channel(self, merchant_id: str, channel_id: str) -> Channel:
+        """A channel's policies, at most two seconds old, or as last known while inventory cannot
+        be reached.
+
+        Raises:
+            DomainError: CHANNEL_NOT_FOUND, or that inventory cannot be reached.
+        """
+        key = (merchant_id, channel_id)
+        asked_s, known = self._known.get(key, (0.0, None))
+        if known and time.monotonic() - asked_s < CHANNEL_FRESH_S:
+            return known
+        asking = self._asking.get(key)
+        if asking is None:
+            asking = self._asking[key] = asyncio.ensure_future(self._ask_channel(key))
+            asking.add_done_callback(lambda _: self._asking.pop(key, None))
+        try:
+            return await asyncio.shield(asking)
+        except DomainError as error:
+            if known and error.transient:
+                return known
+            raise
+
+    async def resolve(self, key: OrderKey, document: Document) -> list[FoundItem]:
+        """What the catalog says of each line."""
+        request = requests.resolve_items(document)
+        return requests.found_items(
+            await self._ask(self._catalog.ResolveItems, request, key.merchant_id)
+        )
+
+    async def match(self, key: OrderKey, document: Document) -> Buyer:
+        """Whom the order's address belongs to; nobody where it has none."""
+        if not document.address:
+            return Buyer("", "")
+        request = requests.match_customer(key, document)
+        answer = await self._ask(self._customers.MatchCustomer, request, key.merchant_id)
+        return Buyer(document.address, answer.customer.customer_id)
+
+    async def reserve(self, key: OrderKey, hold: Hold) -> Reservation:
+        """Holds the stock."""
+        request = requests.reserve_stock(key, hold)
+        answer = await self._ask(self._inventory.ReserveStock, request, key.merchant_id)
+        return requests.reservation(answer.reservation)
+
+    async def release(self, key: OrderKey, reservation_id: str) -> None:
+        """Gives the stock free."""
+        request = requests.release_reservation(key, reservation_id)
+        await self._ask(self._inventory.ReleaseReservation, request, key.merchant_id)
+
+    async def commit(self, key: OrderKey, reservation_id: str, pos_version: int | None) -> None:
+        """Says that the hold's sale is posted."""
+        request = requests.commit_reservation(key, reservation_id, pos_version)
+        await self._ask(self._inventory.CommitReservation, request, key.merchant_id)
+
+    async def adjust(self, sale: Sale, change: StockChange) -> None:
+        """Takes the stock of a till's sale."""
+        request = requests.adjust_stock(sale, change)
+        await self._ask(self._inventory.AdjustStock, request, sale.key.merchant_id)
+
+    async def _ask_channel(self, key: ChannelKey) -> Channel:
+        request = channels_pb2.GetChannelRequest(channel_id=key[1])
+        answer = await self._ask(self._channels.GetChannel, request, key[0])
+        found = requests.channel(answer.channel)
+        if len(self._known) >= CHANNELS_MAX:
+            self._known.clear()
+        self._known[key] = (time.monotonic(), found)
+        return found
+
+    async def _ask(
+        self, method: Callable[..., Awaitable[Answer]], request: Any, merchant_id: str
+    ) -> Answer:
+        metadata = self._identity.metadata(merchant_id)
+        try:
+            return await method(request, metadata=metadata, timeout=TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from error

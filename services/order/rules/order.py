@@ -1,0 +1,350 @@
+"""An order here: its document, what became of each step, and how an outcome changes it.
+
+Every step's outcome is a fact about another service. It is applied to the order as it is *then*,
+not as it was when the step began: a newer document may have come in between.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import IntEnum
+from typing import NamedTuple
+
+from services.chassis.errors import DomainError
+from services.order.rules.document import Document, Line, newer
+
+TRANSIENT_SECONDS_MAX = 60
+REFUSED_SECONDS_MIN = 5
+REFUSED_SECONDS_MAX = 300
+
+WAYS_OUT = {
+    "INSUFFICIENT_STOCK": "count or receive stock, or have the store change the order",
+    "CUSTOMER_AMBIGUOUS": "leave the address to one of the profiles",
+    "REGISTER_MISSING": "set the channel's register",
+    "OUTLET_NOT_FOUND": "create the outlet, or tie the store's method to another one",
+    "CHANNEL_NOT_FOUND": "connect the channel again",
+    "RESERVATION_ENDED": "look up the reservation: somebody ended it by hand",
+    "RESERVATION_NOT_FOUND": "look up the reservation: somebody removed it by hand",
+}
+"""What lets an order go on that another service refused, beside a retry."""
+
+
+class OrderState(IntEnum):
+    """How far an order has got; numbers as in the contract."""
+
+    REPORTED = 1
+    RECEIVED = 2
+    RESOLVED = 3
+    MATCHED = 4
+    HELD = 5
+    POSTED = 6
+    CANCELED = 7
+
+
+class OrderKey(NamedTuple):
+    """Whose order it is, and which."""
+
+    merchant_id: str
+    channel_id: str
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The lines whose items were found, and the items: `item_ids[i]` is that of `lines[i]`."""
+
+    lines: tuple[Line, ...]
+    item_ids: tuple[str, ...]
+
+    def items(self) -> dict[str, str]:
+        """Item id by line id."""
+        return {line.line_id: item for line, item in zip(self.lines, self.item_ids, strict=True)}
+
+    def covers(self, lines: Sequence[Line]) -> bool:
+        """Whether these lines ask for the same items in the same quantities.
+
+        Prices and names may differ, and the store may have learned an item's id in between.
+        """
+        if len(lines) != len(self.lines):
+            return False
+        known = {line.line_id: line for line in self.lines}
+        items = self.items()
+        return all(
+            (same := known.get(line.line_id)) is not None
+            and line.quantity == same.quantity
+            and (
+                line.item_id == items[line.line_id]
+                or (line.item_id, line.sku) == (same.item_id, same.sku)
+                or line.sku == same.sku != ""
+            )
+            for line in lines
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What inventory was asked to hold, noted before it is asked.
+
+    A process that dies after asking thus asks for the very same again, and an order that is changed
+    or canceled meanwhile knows what may be held for it.
+    """
+
+    number: int
+    """0 for an order's first hold; grows when an order goes on after it was canceled."""
+    resolved: Resolved
+    outlet_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """Which part of a line an outlet gives. `quantity` is in thousandths."""
+
+    line_id: str
+    item_id: str
+    outlet_id: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What inventory holds for an order."""
+
+    reservation_id: str
+    allocations: tuple[Allocation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Buyer:
+    """Whom an address was matched to; `customer_id` is empty where the order has no address."""
+
+    address: str
+    customer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Why an order cannot go on now, and what would let it. ORD-12."""
+
+    reason: str
+    message: str
+    attempts: int = 0
+    next_try_time: datetime | None = None
+    """None where no try by itself would help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order and how far it has got."""
+
+    key: OrderKey
+    create_time: datetime
+    update_time: datetime
+    document: Document | None = None
+    resolved: Resolved | None = None
+    buyer: Buyer | None = None
+    hold: Hold | None = None
+    holds_ended: int = 0
+    reservation: Reservation | None = None
+    sale_id: str = ""
+    pos_version: int | None = None
+    """Version that an outside point of sale gave the sale; None until it has it."""
+    committed: bool = False
+    """Whether inventory knows that the sale is posted."""
+    waiting: Waiting | None = None
+    awaited: frozenset[str] = frozenset()
+    """The references (`references`) that the catalog has to know first."""
+    due_time: datetime | None = None
+    """When its run goes on; None when there is nothing to do."""
+
+    @property
+    def state(self) -> OrderState:
+        """How far it has got: follows from what became of its steps."""
+        if self.sale_id:
+            return OrderState.POSTED
+        if self.document is None:
+            return OrderState.REPORTED
+        if self.reservation:
+            return OrderState.HELD
+        if self.document.canceled and not self.hold:
+            return OrderState.CANCELED
+        return self._state_before_hold(self.document)
+
+    def _state_before_hold(self, document: Document) -> OrderState:
+        if not self.resolved or not self.resolved.covers(document.lines):
+            return OrderState.RECEIVED
+        if not self.buyer or self.buyer.address != document.address:
+            return OrderState.RESOLVED
+        return OrderState.MATCHED
+
+
+def reported(key: OrderKey, now: datetime) -> Order:
+    """An order of which only the id is known yet."""
+    waiting = Waiting(
+        "DOCUMENT_MISSING", "the gateway fetches the order from the store; retry to ask it again"
+    )
+    return Order(key, create_time=now, update_time=now, waiting=waiting)
+
+
+def take(document: Document, known: Order | None, key: OrderKey, now: datetime) -> Order | None:
+    """The order with this document; None when the document changes nothing. ORD-11."""
+    if known and not newer(document, known.document):
+        return None
+    order = known or reported(key, now)
+    return replace(
+        order, document=document, waiting=None, awaited=frozenset(), due_time=now, update_time=now
+    )
+
+
+def retried(order: Order, now: datetime) -> Order:
+    """The order, to be tried now instead of at its next try. ORD-12."""
+    if order.document is None:
+        return order
+    waiting = order.waiting and replace(order.waiting, attempts=0, next_try_time=now)
+    return replace(order, waiting=waiting, due_time=now, update_time=now)
+
+
+def in_point_of_sale(order: Order, pos_version: int, now: datetime) -> Order:
+    """The order, once the outside point of sale has its sale. The first version it gave counts."""
+    if order.pos_version is not None:
+        return order
+    return replace(order, pos_version=pos_version, due_time=now, update_time=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Inventory holds what `hold` asked for."""
+
+    hold: Hold
+    reservation: Reservation
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Inventory has given free what this reservation held. ORD-13."""
+
+    reservation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """Inventory knows that the sale is posted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A step could not be done; `hold` is what inventory was asked for, if it was."""
+
+    error: DomainError
+    awaited: frozenset[str] = frozenset()
+    hold: Hold | None = None
+
+
+Outcome = Resolved | Buyer | Held | Released | Committed | Refused
+
+
+def apply(order: Order, outcome: Outcome, now: datetime) -> Order:
+    """The order with what became of a step."""
+    if isinstance(outcome, Refused):
+        return _refused(order, outcome, now)
+    return replace(
+        _done(order, outcome), waiting=None, awaited=frozenset(), due_time=now, update_time=now
+    )
+
+
+def _done(order: Order, outcome: Resolved | Buyer | Held | Released | Committed) -> Order:
+    reservation_id = order.reservation.reservation_id if order.reservation else ""
+    match outcome:
+        case Resolved() if not order.hold:
+            return replace(order, resolved=outcome)
+        case Buyer():
+            return replace(order, buyer=outcome)
+        case Held() if order.hold == outcome.hold and not order.reservation:
+            return replace(order, reservation=outcome.reservation)
+        case Released() if reservation_id == outcome.reservation_id:
+            ended = order.holds_ended + 1
+            return replace(order, hold=None, reservation=None, holds_ended=ended)
+        case Committed():
+            return replace(order, committed=True)
+    return order  # another process got here first
+
+
+def _refused(order: Order, outcome: Refused, now: datetime) -> Order:
+    error = outcome.error
+    attempts = (order.waiting.attempts if order.waiting else 0) + 1
+    wait = timedelta(seconds=pause_seconds(attempts, transient=error.transient))
+    message = error.message
+    if way_out := WAYS_OUT.get(error.reason):
+        message = f"{message}; {way_out}"
+    waiting = Waiting(error.reason, message, attempts, now + wait)
+    # A refusal says that nothing is held; after anything else that is not known.
+    held_nothing = not error.transient and order.hold == outcome.hold and not order.reservation
+    return replace(
+        order,
+        hold=None if held_nothing else order.hold,
+        waiting=waiting,
+        awaited=outcome.awaited,
+        due_time=waiting.next_try_time,
+        update_time=now,
+    )
+
+
+def pause_seconds(attempts: int, *, transient: bool) -> int:
+    """How long after this many tries the next one is made.
+
+    What passes by itself (a service is down) is tried after 1 s, then ever more rarely, up to once
+    a minute; what somebody has to change after 5 s, up to every five minutes.
+    """
+    doublings = min(attempts - 1, 10)
+    if transient:
+        return int(min(2**doublings, TRANSIENT_SECONDS_MAX))
+    return int(min(REFUSED_SECONDS_MIN * 2**doublings, REFUSED_SECONDS_MAX))
+
+
+@dataclass(frozen=True, slots=True)
+class FoundItem:
+    """What the catalog says of one line: its item, or the reason why there is none."""
+
+    item_id: str
+    reason: str = ""
+
+
+def resolve(document: Document, found: Sequence[FoundItem]) -> Resolved | Refused:
+    """The items of all lines, or why the order has to wait for some of them. ORD-12."""
+    missing = [
+        (line, answer.reason)
+        for line, answer in zip(document.lines, found, strict=True)
+        if not answer.item_id
+    ]
+    if not missing:
+        return Resolved(document.lines, tuple(answer.item_id for answer in found))
+    line, reason = missing[0]
+    name = f"SKU {line.sku!r}" if line.sku else f"item {line.item_id!r}"
+    if reason == "SKU_AMBIGUOUS":
+        text = f"several items carry {name} of line {line.line_id}; leave it to one of them"
+    else:
+        text = f"{name} of line {line.line_id} is in no catalog; create it in the point of sale"
+    more = f" (and {len(missing) - 1} more lines)" if len(missing) > 1 else ""
+    error = DomainError(
+        reason,
+        f"{text}{more}: the order then goes on by itself",
+        sku=line.sku,
+        item_id=line.item_id,
+    )
+    awaited = {reference for line, _ in missing for reference in references(line.item_id, line.sku)}
+    return Refused(error, frozenset(awaited))
+
+
+def references(item_id: str, sku: str) -> list[str]:
+    """The names under which an order waits for an item, and by which a change of it is known."""
+    named = [f"item/{item_id}"] if item_id else []
+    return [*named, f"sku/{sku.strip().casefold()}"] if sku.strip() else named
+
+
+def order_not_found(key: OrderKey) -> DomainError:
+    """There is no such order."""
+    return DomainError(
+        "ORDER_NOT_FOUND",
+        f"channel {key.channel_id!r} has no order {key.order_id!r}",
+        channel_id=key.channel_id,
+        order_id=key.order_id,
+    )

@@ -1,0 +1,293 @@
+"""Sales, their payments and fulfillments as rows, and the statements on them."""
+
+from collections.abc import Collection, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic import TypeAdapter
+from sqlalchemy import BigInteger, Connection
+
+from services.chassis.plumbing import EPOCH
+from services.order.rules.document import FulfillmentKind, Money
+from services.order.rules.sale import (
+    Fulfillment,
+    FulfillmentLine,
+    Payment,
+    PaymentSum,
+    Posting,
+    Sale,
+    SaleKey,
+    SaleLine,
+    SaleOrigin,
+    SaleState,
+    StockTake,
+)
+from services.order.store.statements import (
+    Page,
+    among,
+    claim,
+    delete,
+    microseconds,
+    number,
+    paged,
+    parts,
+    save,
+)
+from services.order.store.tables import FULFILLMENTS, PAYMENTS, SALES
+
+_SALE_KEY = ("merchant_id", "sale_id")
+_LINES = TypeAdapter(tuple[SaleLine, ...])
+_MONEY = TypeAdapter(Money | None)
+_HANDED_OVER = TypeAdapter(tuple[FulfillmentLine, ...])
+_NEW = 1
+"""FULFILLMENT_STATE_NEW: as yet a fulfillment has no other state."""
+
+_DAY_MICROSECONDS = sa.literal_column("86400000000", BigInteger)
+_UNIT_NANOS = sa.literal_column("1000000000", BigInteger)
+
+
+def sales(
+    connection: Connection, keys: Collection[SaleKey], *, lock: bool = False
+) -> dict[SaleKey, Sale]:
+    """The sales with these keys that exist; locked against other processes if asked for."""
+    rows: list[Any] = []
+    for part in parts(sorted(set(keys))):
+        query = sa.select(SALES).where(among(SALES, _SALE_KEY, part))
+        query = query.order_by(SALES.c.merchant_id, SALES.c.sale_id)
+        rows += connection.execute(query.with_for_update() if lock else query)
+    return {sale.key: sale for sale in _with_payments(connection, rows)}
+
+
+def claim_sales(
+    connection: Connection, now: datetime, lease_time: datetime, count: int
+) -> list[Sale]:
+    """Takes up to `count` sales whose stock is due to be taken, until `lease_time`."""
+    rows = claim(connection, SALES, _SALE_KEY, now=now, lease_time=lease_time, count=count)
+    return _with_payments(connection, rows)
+
+
+def save_sales(connection: Connection, saved: Sequence[Sale], known: Collection[SaleKey]) -> None:
+    """Saves sales with their payments, and gives back their leases; `known` are those that
+    exist.
+    """
+    rows = [_sale_row(sale) | {"lease_time": None} for sale in saved]
+    save(connection, SALES, _SALE_KEY, rows, known)
+    delete(connection, PAYMENTS, _SALE_KEY, [sale.key for sale in saved if sale.key in known])
+    payments = [
+        sale.key._asdict()
+        | {
+            "number": number,
+            "method": payment.method,
+            "currency_code": payment.amount.currency_code,
+            "amount_nanos": payment.amount.amount_nanos,
+            "pay_time": payment.pay_time,
+        }
+        for sale in saved
+        for number, payment in enumerate(sale.payments)
+    ]
+    if payments:
+        connection.execute(sa.insert(PAYMENTS), payments)
+
+
+def list_sales(
+    connection: Connection, merchant_id: str, page: Page, *, outlet_id: str = "", origin: int = 0
+) -> list[Sale]:
+    """A page of the sales history, newest first; its key is `sale_position`."""
+    c = SALES.c
+    query = sa.select(SALES).where(c.merchant_id == merchant_id)
+    if outlet_id:
+        query = query.where(c.outlet_id == outlet_id)
+    if origin:
+        query = query.where(c.origin == origin)
+    columns = (number(c.sale_time), c.sale_id)
+    rows = connection.execute(paged(query, columns, page)).all()
+    return _with_payments(connection, rows)
+
+
+def sale_position(sale: Sale) -> tuple[int, str]:
+    """Where a sale stands in `list_sales`."""
+    return microseconds(sale.sale_time), sale.key.sale_id
+
+
+def payment_sums(
+    connection: Connection, merchant_id: str, begin: datetime | None, end: datetime | None
+) -> list[PaymentSum]:
+    """Payments from `begin` up to but not at `end`, by day (UTC), method, outlet and currency.
+
+    Whole units and the rest are summed apart: their sum in billionths may be too large a number.
+    """
+    c = PAYMENTS.c
+    day = number(c.pay_time) // _DAY_MICROSECONDS
+    groups = (day, c.method, SALES.c.outlet_id, c.currency_code)
+    rest = c.amount_nanos % _UNIT_NANOS
+    query = (
+        sa.select(
+            *groups,
+            sa.func.sum((c.amount_nanos - rest) // _UNIT_NANOS),
+            sa.func.sum(rest),
+            sa.func.count(),
+        )
+        .join(SALES, sa.and_(SALES.c.merchant_id == c.merchant_id, SALES.c.sale_id == c.sale_id))
+        .where(c.merchant_id == merchant_id)
+        .group_by(*groups)
+        .order_by(*groups)
+    )
+    if begin:
+        query = query.where(c.pay_time >= begin)
+    if end:
+        query = query.where(c.pay_time < end)
+    return [
+        PaymentSum(
+            date.fromordinal(EPOCH.toordinal() + int(row[0])),
+            row[1],
+            row[2],
+            row[3],
+            int(row[4]),
+            int(row[5]),
+            int(row[6]),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def add_fulfillments(connection: Connection, added: Sequence[Fulfillment]) -> None:
+    """Adds fulfillments."""
+    if added:
+        connection.execute(sa.insert(FULFILLMENTS), [_fulfillment_row(one) for one in added])
+
+
+def set_fulfillment_kinds(connection: Connection, kinds: dict[SaleKey, FulfillmentKind]) -> None:
+    """Sets how what belongs to these sales is handed over."""
+    c = FULFILLMENTS.c
+    if not kinds:
+        return
+    connection.execute(
+        sa.update(FULFILLMENTS).where(
+            c.merchant_id == sa.bindparam("of_merchant_id"),
+            c.sale_id == sa.bindparam("of_sale_id"),
+        ),
+        [
+            {"of_merchant_id": key.merchant_id, "of_sale_id": key.sale_id, "kind": int(kind)}
+            for key, kind in kinds.items()
+        ],
+    )
+
+
+def list_fulfillments(
+    connection: Connection, merchant_id: str, page: Page, *, outlet_id: str = "", order_id: str = ""
+) -> list[Fulfillment]:
+    """A page of fulfillments, newest first; its key is `fulfillment_position`."""
+    c = FULFILLMENTS.c
+    query = sa.select(FULFILLMENTS).where(c.merchant_id == merchant_id)
+    if outlet_id:
+        query = query.where(c.outlet_id == outlet_id)
+    if order_id:
+        query = query.where(c.order_id == order_id)
+    columns = (number(c.create_time), c.fulfillment_id)
+    return [_fulfillment(row) for row in connection.execute(paged(query, columns, page))]
+
+
+def fulfillment_position(fulfillment: Fulfillment) -> tuple[int, str]:
+    """Where a fulfillment stands in `list_fulfillments`."""
+    return microseconds(fulfillment.create_time), fulfillment.fulfillment_id
+
+
+def _with_payments(connection: Connection, rows: Sequence[Any]) -> list[Sale]:
+    """The sales of these rows, with their payments."""
+    payments: dict[SaleKey, list[Payment]] = {}
+    keys = [SaleKey(row.merchant_id, row.sale_id) for row in rows]
+    for part in parts(keys):
+        query = sa.select(PAYMENTS).where(among(PAYMENTS, _SALE_KEY, part))
+        for row in connection.execute(query.order_by(PAYMENTS.c.number)):
+            amount = Money(row.currency_code, row.amount_nanos)
+            payment = Payment(row.method, amount, row.pay_time)
+            payments.setdefault(SaleKey(row.merchant_id, row.sale_id), []).append(payment)
+    return [_sale(row, tuple(payments.get(key, ()))) for key, row in zip(keys, rows, strict=True)]
+
+
+def _sale_row(sale: Sale) -> dict[str, Any]:
+    return sale.key._asdict() | {
+        "origin": int(sale.origin),
+        "state": int(sale.state),
+        "channel_id": sale.channel_id,
+        "order_id": sale.order_id,
+        "outlet_id": sale.outlet_id,
+        "register_id": sale.register_id,
+        "customer_id": sale.customer_id,
+        "lines": _LINES.dump_json(sale.lines).decode(),
+        "total": _MONEY.dump_json(sale.total).decode(),
+        "shipping_price": _MONEY.dump_json(sale.shipping_price).decode(),
+        "discount": _MONEY.dump_json(sale.discount).decode(),
+        "tax": _MONEY.dump_json(sale.tax).decode(),
+        "prices_include_tax": sale.prices_include_tax,
+        "note": sale.note,
+        "sale_time": sale.sale_time,
+        "revision": sale.revision,
+        "mirrored": sale.mirrored,
+        "version": sale.version,
+        "posted_revision": sale.posting.revision,
+        "post_error": sale.posting.error,
+        "stock_pending": sale.stock.pending,
+        "stock_error": sale.stock.error,
+        "attempts": sale.stock.attempts,
+        "due_time": sale.stock.due_time,
+    }
+
+
+def _sale(row: Any, payments: tuple[Payment, ...]) -> Sale:
+    total = _MONEY.validate_json(row.total)
+    assert total
+    return Sale(
+        key=SaleKey(row.merchant_id, row.sale_id),
+        origin=SaleOrigin(row.origin),
+        state=SaleState(row.state),
+        lines=_LINES.validate_json(row.lines),
+        payments=payments,
+        total=total,
+        sale_time=row.sale_time,
+        channel_id=row.channel_id,
+        order_id=row.order_id,
+        outlet_id=row.outlet_id,
+        register_id=row.register_id,
+        customer_id=row.customer_id,
+        shipping_price=_MONEY.validate_json(row.shipping_price),
+        discount=_MONEY.validate_json(row.discount),
+        tax=_MONEY.validate_json(row.tax),
+        prices_include_tax=row.prices_include_tax,
+        note=row.note,
+        revision=row.revision,
+        mirrored=row.mirrored,
+        version=row.version,
+        posting=Posting(row.posted_revision, row.post_error),
+        stock=StockTake(row.stock_pending, row.stock_error, row.attempts, row.due_time),
+    )
+
+
+def _fulfillment_row(fulfillment: Fulfillment) -> dict[str, Any]:
+    return {
+        "merchant_id": fulfillment.merchant_id,
+        "fulfillment_id": fulfillment.fulfillment_id,
+        "channel_id": fulfillment.channel_id,
+        "order_id": fulfillment.order_id,
+        "sale_id": fulfillment.sale_id,
+        "outlet_id": fulfillment.outlet_id,
+        "kind": int(fulfillment.kind),
+        "state": _NEW,
+        "lines": _HANDED_OVER.dump_json(fulfillment.lines).decode(),
+        "create_time": fulfillment.create_time,
+    }
+
+
+def _fulfillment(row: Any) -> Fulfillment:
+    return Fulfillment(
+        merchant_id=row.merchant_id,
+        fulfillment_id=row.fulfillment_id,
+        channel_id=row.channel_id,
+        order_id=row.order_id,
+        sale_id=row.sale_id,
+        outlet_id=row.outlet_id,
+        kind=FulfillmentKind(row.kind),
+        lines=_HANDED_OVER.validate_json(row.lines),
+        create_time=row.create_time,
+    )

@@ -1,0 +1,1 @@
+"""Messages <-> values, and the only message building."""

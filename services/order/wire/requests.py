@@ -1,0 +1,172 @@
+"""What is asked of the other services, and what they answer.
+
+Every request that changes something there has an id that is derived from the order or sale, so that
+it may be sent any number of times.
+"""
+
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from urllib.parse import quote
+
+from services.order.rules.document import Document
+from services.order.rules.order import Allocation, FoundItem, Hold, OrderKey, Reservation
+from services.order.rules.sale import (
+    Channel,
+    FulfillmentPolicy,
+    PostingPolicy,
+    Sale,
+    StockChange,
+)
+from services.order.wire.scalars import quantity, quantity_text, time_message
+from tillbridge.catalog.v1 import catalog_pb2
+from tillbridge.catalog.v1 import events_pb2 as catalog_events_pb2
+from tillbridge.customer.v1 import customer_pb2
+from tillbridge.errors.v1 import errors_pb2
+from tillbridge.inventory.v1 import channels_pb2, inventory_pb2
+
+REQUEST_ID_MAX = 128
+
+
+def request_id(*names: str) -> str:
+    """The id of a request that is derived from these names, and from nothing else."""
+    text = "/".join(quote(name, safe="") for name in names)
+    if len(text) <= REQUEST_ID_MAX:
+        return text
+    return f"{names[0]}/{blake2b(text.encode(), digest_size=32).hexdigest()}"
+
+
+def _request_id(key: OrderKey, *names: str) -> str:
+    return request_id("order", key.channel_id, key.order_id, *names)
+
+
+def resolve_items(found: Document) -> catalog_pb2.ResolveItemsRequest:
+    """Asks for the items of all lines."""
+    return catalog_pb2.ResolveItemsRequest(
+        references=[
+            catalog_pb2.ItemReference(item_id=line.item_id, sku=line.sku) for line in found.lines
+        ]
+    )
+
+
+def found_items(response: catalog_pb2.ResolveItemsResponse) -> list[FoundItem]:
+    """What the catalog says of each line."""
+    return [
+        FoundItem(
+            item.item_id,
+            "" if item.item_id else _reason(item.reason),
+        )
+        for item in response.items
+    ]
+
+
+def _reason(number: errors_pb2.ErrorReason.ValueType) -> str:
+    known = number or errors_pb2.ERROR_REASON_ITEM_NOT_FOUND
+    return errors_pb2.ErrorReason.Name(known).removeprefix("ERROR_REASON_")
+
+
+def match_customer(key: OrderKey, found: Document) -> customer_pb2.MatchCustomerRequest:
+    """Asks for the buyer; another buyer on the same order is another request."""
+    told = "\0".join((found.email, found.buyer_name, found.phone)).encode()
+    return customer_pb2.MatchCustomerRequest(
+        request_id=_request_id(key, "match", blake2b(told, digest_size=8).hexdigest()),
+        email=found.email,
+        name=found.buyer_name,
+        phone=found.phone,
+    )
+
+
+def reserve_stock(key: OrderKey, hold: Hold) -> inventory_pb2.ReserveStockRequest:
+    """Asks for a hold; the same hold is the same request."""
+    lines = zip(hold.resolved.lines, hold.resolved.item_ids, strict=True)
+    return inventory_pb2.ReserveStockRequest(
+        request_id=_request_id(key, "reserve", *_again(hold)),
+        channel_id=key.channel_id,
+        lines=[
+            inventory_pb2.ReservationLine(
+                line_id=line.line_id, item_id=item_id, quantity=quantity_text(line.quantity)
+            )
+            for line, item_id in lines
+        ],
+        outlet_id=hold.outlet_id,
+        cause=f"order {key.order_id}",
+    )
+
+
+def _again(hold: Hold) -> Sequence[str]:
+    return (str(hold.number),) if hold.number else ()
+
+
+def reservation(message: inventory_pb2.Reservation) -> Reservation:
+    """What is held."""
+    return Reservation(
+        message.reservation_id,
+        tuple(
+            Allocation(
+                part.line_id,
+                part.item_id,
+                part.outlet_id,
+                quantity(part.quantity, "reservation.allocations.quantity"),
+            )
+            for part in message.allocations
+        ),
+    )
+
+
+def release_reservation(
+    key: OrderKey, reservation_id: str
+) -> inventory_pb2.ReleaseReservationRequest:
+    """Asks for a hold's release."""
+    return inventory_pb2.ReleaseReservationRequest(
+        request_id=_request_id(key, "release", reservation_id), reservation_id=reservation_id
+    )
+
+
+def commit_reservation(
+    key: OrderKey, reservation_id: str, pos_version: int | None
+) -> inventory_pb2.CommitReservationRequest:
+    """Says that the hold's sale is posted."""
+    return inventory_pb2.CommitReservationRequest(
+        request_id=_request_id(key, "commit"),
+        reservation_id=reservation_id,
+        pos_version=pos_version,
+    )
+
+
+def adjust_stock(found: Sale, change: StockChange) -> inventory_pb2.AdjustStockRequest:
+    """Takes the stock of a till's sale."""
+    kind, name = (
+        (inventory_pb2.MOVEMENT_KIND_POS_RETURN, "returned")
+        if change.returned
+        else (inventory_pb2.MOVEMENT_KIND_POS_SALE, "sold")
+    )
+    return inventory_pb2.AdjustStockRequest(
+        request_id=request_id("sale", found.key.sale_id, "stock", name),
+        kind=kind,
+        lines=[
+            inventory_pb2.Adjustment(
+                item_id=item_id, outlet_id=found.outlet_id, quantity=quantity_text(thousandths)
+            )
+            for item_id, thousandths in change.lines
+        ],
+        cause=f"sale {found.key.sale_id}",
+        observe_time=time_message(found.sale_time),
+    )
+
+
+def channel(message: channels_pb2.Channel) -> Channel:
+    """What an order's way depends on."""
+    policies = message.policies
+    return Channel(
+        posting=PostingPolicy(policies.posting),
+        fulfillment=FulfillmentPolicy(policies.fulfillment),
+        external_pos=policies.external_pos,
+        register_id=message.register_id,
+        outlet_id=message.register_outlet_id
+        or message.primary_outlet_id
+        or next(iter(message.connected_outlet_ids), ""),
+    )
+
+
+def changed_items(message: catalog_events_pb2.ProductChanged) -> Iterable[tuple[str, str]]:
+    """Item id and SKU of each item of a changed product."""
+    return [(item.item_id, item.sku) for item in message.items]
