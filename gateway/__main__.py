@@ -1,5 +1,7 @@
 """Runs the gateway: `python -m gateway`."""
 
+import sys
+
 import uvloop
 
 from gateway.run import serve
@@ -10,6 +12,8 @@ from services.chassis import logs
 def main() -> None:
     """Reads the settings and serves until told to stop."""
     settings = GatewaySettings()
+    if settings.exposure:
+        sys.exit(settings.exposure)
     logs.configure("gateway", settings.log_level)
     uvloop.run(serve(settings))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import stamina
+import structlog
 
 from gateway.counters import PLATFORM_CALLS
 from gateway.records import parse_json
@@ -26,7 +27,12 @@ CONNECTIONS_MAX = 16
 RESERVED_SHARE = 0.2
 """Part of a rate limit that only urgent calls may use."""
 
+SLOW_WAIT_S = 1.0
+"""A call that has to wait longer than this for the rate limit is worth a line in the log."""
+
 USER_AGENT = "Tillbridge/0.1 (+https://github.com/tillbridge)"
+
+log = structlog.get_logger()
 
 Query = Mapping[str, str | int]
 
@@ -214,6 +220,9 @@ class PlatformClient:
     async def _once(
         self, method: str, path: str, query: Query | None, body: Any, urgent: bool
     ) -> str:
+        wait_s = self.bucket.wait_s(urgent=urgent)
+        if wait_s > SLOW_WAIT_S:
+            log.warning("rate limit reached", platform=self.platform, wait_s=round(wait_s, 1))
         await self.bucket.take(urgent=urgent)
         content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
         headers = {} if content is None else {"Content-Type": "application/json"}

@@ -109,16 +109,17 @@ class PosPoll:
         A list that breaks off does not keep the later ones from being read.
         """
         await self._inward.places()
-        steps = (
-            self._read("pos-products", self._pos.products_since, self._inward.products),
-            self._read("pos-levels", self._pos.levels_since, self._inward.levels),
-            self._read("pos-customers", self._pos.customers_since, self._inward.customers),
-            self._read("pos-sales", self._pos.sales_since, self._inward.sales),
+        pos, inward = self._pos, self._inward
+        steps: tuple[Callable[[], Awaitable[None]], ...] = (
+            lambda: self._read("pos-products", pos.products_since, inward.products),
+            lambda: self._read("pos-levels", pos.levels_since, inward.levels),
+            lambda: self._read("pos-customers", pos.customers_since, inward.customers),
+            lambda: self._read("pos-sales", pos.sales_since, inward.sales),
         )
         failures: list[Exception] = []
         for step in steps:
             try:
-                await step
+                await step()
             except (BadRecordError, DomainError, PlatformError) as error:
                 failures.append(error)
         if failures:

@@ -2,7 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+import socket
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from gateway import webhooks
 from gateway.app import create_app
 from gateway.connections import Connections, Platforms
 from gateway.owners import Owners
+from gateway.protocol import Protocol
 from gateway.pull import Pull
 from gateway.push import Workers
 from gateway.settings import GatewaySettings
@@ -33,7 +35,6 @@ class Gateway:
 
     app: Starlette
     workers: Workers
-    background: Sequence[Awaitable[None]]
 
 
 @asynccontextmanager
@@ -50,15 +51,25 @@ async def assembled(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         stack.push_async_callback(platforms.close)
         connections = Connections(Owners.reached_by(channels, identity), platforms)
         pull = Pull(settings.poll_s, settings.webhook_base)
-        workers = Workers(connections, pull.run)
+        workers = Workers(connections, pull.run, f"{socket.gethostname()}:{settings.http_port}")
         app = create_app(channels, routes=webhooks.routes(connections))
-        yield Gateway(app, workers, [workers.run()])
+        yield Gateway(app, workers)
 
 
-class _QuietServer(uvicorn.Server):
-    """A server that leaves signals to us: its own handling would end the process before leases
-    are given back.
+class _Server(uvicorn.Server):
+    """A server that tells when its port is bound, and leaves signals to us: its own handling would
+    end the process before leases are given back.
     """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.bound = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Binds the port."""
+        await super().startup(sockets)
+        if self.started:
+            self.bound.set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -69,13 +80,13 @@ class _QuietServer(uvicorn.Server):
 async def serve(settings: GatewaySettings) -> None:
     """Serves until SIGTERM or SIGINT: requests in flight are answered, leases given back."""
     async with assembled(settings) as gateway:
-        server = _QuietServer(
+        server = _Server(
             uvicorn.Config(
                 gateway.app,
                 host=settings.host,
                 port=settings.http_port,
                 loop="uvloop",
-                http="httptools",
+                http=Protocol,
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -86,15 +97,23 @@ async def serve(settings: GatewaySettings) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, setattr, server, "should_exit", True)
-        tasks = [asyncio.ensure_future(task) for task in gateway.background]
-        for task in tasks:  # a task that ends takes the process with it: whoever watches restarts
-            task.add_done_callback(lambda _: setattr(server, "should_exit", True))
-        log.info("serving", address=f"{settings.host}:{settings.http_port}")
-        await server.serve()
-        failed = [task.exception() for task in tasks if task.done() and not task.cancelled()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        serving = asyncio.create_task(server.serve())
+        working = asyncio.create_task(_work_once_bound(server, gateway))
+        # Work that ends takes the process with it: whoever watches it starts it again.
+        await asyncio.wait([serving, working], return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        failure = working.exception() if working.done() else None
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        await serving
     log.info("stopped")
-    for error in filter(None, failed):
-        raise error
+    if failure is not None:
+        raise failure
+
+
+async def _work_once_bound(server: _Server, gateway: Gateway) -> None:
+    """Does the work beside the server, but not before its port is ours: until then our predecessor
+    may still be at it.
+    """
+    await server.bound.wait()
+    await gateway.workers.run()

@@ -7,6 +7,7 @@ and fails when the committed ones differ; `--image FILE` writes the contracts as
 
 import argparse
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from protovalidate._gen.buf.validate import validate_pb
 
 ROOT = Path(__file__).resolve().parent
 GOOGLEAPIS = Path(next(iter(api.__path__))).parents[1]
+SCRIPTS = Path(sysconfig.get_path("scripts"))
+"""Where the plugins are installed; PATH may not lead there."""
 WELL_KNOWN = Path(grpc_tools.__file__).parent / "_proto"
 COMMENTED = "contracts.binpb"
 GENERATED = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi", COMMENTED)
@@ -59,6 +62,8 @@ def write_generated(folder: Path) -> None:
     """Writes all stubs below `folder`, and our contracts with their comments for the gateway."""
     (folder / "tillbridge").mkdir(exist_ok=True)
     run_protoc(
+        f"--plugin=protoc-gen-mypy={SCRIPTS / 'protoc-gen-mypy'}",
+        f"--plugin=protoc-gen-mypy_grpc={SCRIPTS / 'protoc-gen-mypy_grpc'}",
         f"--python_out={folder}",
         f"--grpc_python_out={folder}",
         f"--mypy_out=quiet:{folder}",

@@ -4,19 +4,19 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import grpc
 import httpx
 import typer
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rich.console import Console
-from rich.table import Table
 
-from services.chassis import migrate
 from services.chassis.auth import Tokens, write_key
-from services.chassis.settings import CONTEXTS, Settings
+from services.chassis.settings import CONTEXTS, Context, Settings
 from services.supervisor import Process, Supervisor, until
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
@@ -24,6 +24,8 @@ console = Console(highlight=False)
 
 SAMPLE_MERCHANT = "sample-shop"
 READY_S = 60.0
+HEALTH_S = 3.0
+_EVERY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104  (compared with, not bound to)
 
 
 @app.command()
@@ -51,10 +53,58 @@ def token(
 @app.command(name="migrate")
 def migrate_all() -> None:
     """Brings every service's database up to date; the services do so themselves on start."""
+    from services.chassis import migrate  # noqa: PLC0415  (slow to import, and only used here)
+
     settings = Settings()
     for context in CONTEXTS:
         migrate.upgrade(context, settings.database(context))
         console.print(f"{context}: up to date")
+
+
+@app.command()
+def health(
+    service: Annotated[str, typer.Argument(help="A service's name, or gateway.")],
+) -> None:
+    """Says whether a running service, or the gateway with all behind it, is ready to serve.
+
+    The exit code is 0 when it is, else 1.
+    """
+    known = {"gateway": _gateway_health} | {
+        context: partial(_service_health, context) for context in CONTEXTS
+    }
+    if service not in known:
+        raise typer.BadParameter(f"known are {', '.join(sorted(known))}")
+    problem = known[service](Settings())
+    _say(f"{service}: {problem or 'ready'}")
+    sys.exit(1 if problem else 0)
+
+
+def _gateway_health(settings: Settings) -> str:
+    """What keeps the gateway from serving; empty when nothing does."""
+    try:
+        answer = httpx.get(f"{_gateway_url(settings)}/readyz", timeout=HEALTH_S)
+    except httpx.HTTPError as error:
+        return f"does not answer: {error}"
+    return "" if answer.status_code == httpx.codes.OK else answer.text
+
+
+def _gateway_url(settings: Settings) -> str:
+    """Where the gateway is reached from this machine."""
+    host = "127.0.0.1" if settings.host in _EVERY_ADDRESS else settings.host
+    return f"http://{host}:{settings.http_port}"
+
+
+def _service_health(context: Context, settings: Settings) -> str:
+    """What a service says of itself when it does not serve; empty when it does."""
+    with grpc.insecure_channel(settings.address(context)) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        try:
+            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=HEALTH_S)
+        except grpc.RpcError as error:
+            return f"does not answer: {error.details()}"
+    if answer.status == health_pb2.HealthCheckResponse.SERVING:
+        return ""
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
 
 
 @app.command()
@@ -66,6 +116,8 @@ def up(
 ) -> None:
     """Starts all services and the gateway, restarts what dies, stops them on Ctrl-C."""
     settings = Settings()
+    if settings.exposure:
+        sys.exit(settings.exposure)
     _ensure_key(settings)
     sys.exit(asyncio.run(_up(settings, sandbox=sandbox)))
 
@@ -80,51 +132,59 @@ def _ensure_key(settings: Settings) -> Path:
 async def _up(settings: Settings, *, sandbox: bool) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
-    began = loop.time()
     supervisor = _supervisor(settings, sandbox=sandbox)
-    await supervisor.start()
+    stopping = asyncio.create_task(stop.wait())
+    starting = asyncio.create_task(_start(settings, supervisor, sandbox=sandbox))
     try:
-        ready = asyncio.ensure_future(until(lambda: _is_ready(settings), READY_S))
-        stopped = asyncio.ensure_future(stop.wait())
-        await asyncio.wait([ready, stopped], return_when=asyncio.FIRST_COMPLETED)
-        if stop.is_set():
-            return 0
-        if not ready.result():
-            console.print(f"[red]not ready after {READY_S:.0f} s; see {supervisor.log_dir}[/red]")
-            return 1
-        if sandbox and await _connect_sample(settings, supervisor) != 0:
-            return 1
-        _print_summary(settings, loop.time() - began, sandbox=sandbox)
-        await stop.wait()
-        return 0
+        await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if starting.done() and starting.result():
+            await stopping
+        return 0 if stop.is_set() else 1
     finally:
         console.print("stopping …")
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
         await supervisor.stop()
         console.print("stopped")
 
 
+async def _start(settings: Settings, supervisor: Supervisor, *, sandbox: bool) -> bool:
+    """Starts everything and says so; False, and why, when it does not get ready."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await supervisor.start()
+    async with httpx.AsyncClient(base_url=_gateway_url(settings), timeout=HEALTH_S) as client:
+        ready = await until(lambda: _is_ready(client), READY_S)
+    if not ready:
+        _say(f"not ready after {READY_S:.0f} s; {supervisor.log_dir} may say why")
+        return False
+    if sandbox and await _connect_sample(settings, supervisor) != 0:
+        _say(f"the sample shop was not connected; {supervisor.log_dir} may say why")
+        return False
+    _print_summary(settings, loop.time() - began, sandbox=sandbox)
+    return True
+
+
 def _supervisor(settings: Settings, *, sandbox: bool) -> Supervisor:
-    processes = [Process(context, f"services.{context}") for context in CONTEXTS]
-    processes.append(Process("gateway", "gateway"))
+    processes = [Process.of(context, f"services.{context}") for context in CONTEXTS]
+    processes.append(Process.of("gateway", "gateway"))
     if sandbox:
-        processes.insert(0, Process("sandbox", "gateway.sandbox"))
+        processes.insert(0, Process.of("sandbox", "gateway.sandbox"))
 
     def tell(process: Process, code: int) -> None:
-        console.print(f"[yellow]{process.name} ended with {code}; starting it again[/yellow]")
+        _say(f"{process.name} ended with {code}; starting it again")
 
     environment = {"TILLBRIDGE_DATA_DIR": str(settings.data_dir.resolve())}
     return Supervisor(environment, settings.data_dir / "log", processes, tell)
 
 
-async def _is_ready(settings: Settings) -> bool:
-    async with httpx.AsyncClient(timeout=2.0) as client:
-        try:
-            answer = await client.get(f"http://127.0.0.1:{settings.http_port}/readyz")
-        except httpx.HTTPError:
-            return False
-        return answer.status_code == httpx.codes.OK
+async def _is_ready(client: httpx.AsyncClient) -> bool:
+    try:
+        return (await client.get("/readyz")).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
 
 
 async def _connect_sample(settings: Settings, supervisor: Supervisor) -> int:
@@ -135,9 +195,19 @@ async def _connect_sample(settings: Settings, supervisor: Supervisor) -> int:
         "TILLBRIDGE_TOKEN": _sample_token(settings),
     }
     connecting = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway.sandbox.connect", env=environment
+        sys.executable,
+        "-m",
+        "gateway.sandbox.connect",
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is ours to pass on
     )
-    return await connecting.wait()
+    try:
+        return await connecting.wait()
+    finally:
+        if connecting.returncode is None:
+            connecting.kill()
+            await connecting.wait()
 
 
 def _sample_token(settings: Settings) -> str:
@@ -147,28 +217,36 @@ def _sample_token(settings: Settings) -> str:
 
 
 def _print_summary(settings: Settings, took_s: float, *, sandbox: bool) -> None:
-    base = f"http://127.0.0.1:{settings.http_port}"
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_row("gateway", base, f"docs at {base}/docs")
-    for context in CONTEXTS:
-        table.add_row(context, f"127.0.0.1:{settings.port(context)}", "gRPC, reflection on")
+    base = _gateway_url(settings)
+    rows = [("gateway", base, f"docs at {base}/docs")]
+    rows += [
+        (context, f"127.0.0.1:{settings.port(context)}", "gRPC, reflection on")
+        for context in CONTEXTS
+    ]
     if sandbox:
+        ports = {"POS": 8091, "STORE": 8092}
         pos, store = (
-            os.environ.get(f"TILLBRIDGE_SANDBOX_{side}_PORT") for side in ("POS", "STORE")
+            os.environ.get(f"TILLBRIDGE_SANDBOX_{side}_PORT", str(port))
+            for side, port in ports.items()
         )
-        table.add_row("sandbox", f"http://127.0.0.1:{pos or 8091}", "simulated point of sale")
-        table.add_row("", f"http://127.0.0.1:{store or 8092}", "simulated store")
-    table.add_row("data, logs", str(settings.data_dir.resolve()), "")
+        rows.append(("sandbox", f"http://127.0.0.1:{pos}", "simulated point of sale"))
+        rows.append(("", f"http://127.0.0.1:{store}", "simulated store"))
+    rows.append(("data, logs", str(settings.data_dir.resolve()), ""))
     console.print(f"\n[bold]Tillbridge is up[/bold] ({took_s:.1f} s)")
-    console.print(table)
+    for name, where, what in rows:
+        _say(f"{name:<11} {where:<23} {what}".rstrip())
     if sandbox:
-        say: Callable[[str], None] = lambda line: console.print(line, soft_wrap=True, markup=False)  # noqa: E731
-        say("\nA token for the sample shop, and two calls to try:\n")
-        say(f"export TOKEN={_sample_token(settings)}\n")
-        say(f'curl -H "Authorization: Bearer $TOKEN" {base}/v1/channels')
-        say(
+        _say("\nA token for the sample shop, and two calls to try:\n")
+        _say(f"export TOKEN={_sample_token(settings)}\n")
+        _say(f'curl -H "Authorization: Bearer $TOKEN" {base}/v1/channels\n')
+        _say(
             'grpcurl -plaintext -H "authorization: Bearer $TOKEN" -d \'{"page_size": 3}\''
             f" 127.0.0.1:{settings.inventory_port}"
             " tillbridge.inventory.v1.InventoryService/ListStockLevels"
         )
     console.print("\nCtrl-C stops everything.")
+
+
+def _say(line: str) -> None:
+    """Prints a line as it is: to be copied, so never wrapped."""
+    console.print(line, soft_wrap=True, markup=False, emoji=False)

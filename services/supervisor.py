@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,12 +16,19 @@ STOP_S = 12.0
 
 @dataclass(slots=True)
 class Process:
-    """One process: `python -m <module>`, its log in a file of its own."""
+    """One process, its log in a file of its own."""
 
     name: str
-    module: str
+    command: Sequence[str]
+    environment: Mapping[str, str] | None = None
+    """All of its environment; None: ours, and what the supervisor adds to it."""
     restarts: int = 0
     running: asyncio.subprocess.Process | None = None
+
+    @classmethod
+    def of(cls, name: str, module: str) -> "Process":
+        """The process `python -m <module>`."""
+        return cls(name, (sys.executable, "-m", module))
 
 
 @dataclass(slots=True)
@@ -39,8 +46,13 @@ class Supervisor:
         """Starts all processes."""
         self.log_dir.mkdir(parents=True, exist_ok=True)
         for process in self.processes:
-            await self._spawn(process)
-            self._watchers.append(asyncio.create_task(self._watch(process)))
+            await self._start(process)
+
+    async def add(self, process: Process) -> None:
+        """Starts one more process."""
+        self.log_dir.mkdir(parents=True, exist_ok=True)
+        self.processes.append(process)
+        await self._start(process)
 
     async def stop(self) -> None:
         """Stops all processes; the last started first, and each has finished before the next."""
@@ -58,13 +70,18 @@ class Supervisor:
                 running.kill()
                 await running.wait()
 
+    async def _start(self, process: Process) -> None:
+        await self._spawn(process)
+        self._watchers.append(asyncio.create_task(self._watch(process)))
+
     async def _spawn(self, process: Process) -> None:
+        environment = process.environment
+        if environment is None:
+            environment = {**os.environ, **self.environment}
         with (self.log_dir / f"{process.name}.log").open("ab") as log:
             process.running = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                process.module,
-                env={**os.environ, **self.environment},
+                *process.command,
+                env=environment,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

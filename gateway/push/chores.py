@@ -13,7 +13,7 @@ from services.chassis.errors import DomainError
 
 PAUSE_S = 0.2
 PAUSE_S_MAX = 30.0
-LOOK_S = 0.1
+LOOK_S_MAX = 1.0
 AT_ONCE = 8
 
 Failures: TypeAlias = Mapping[str, Exception]
@@ -37,6 +37,7 @@ class Chores:
         self._kind = kind
         self._do = do
         self._due: dict[str, tuple[float, float]] = {}
+        self._failed = asyncio.Event()
 
     async def do(self, names: Iterable[str]) -> None:
         """Does chores now; returns when each is done, or is down for another try."""
@@ -54,6 +55,7 @@ class Chores:
                 _, pause_s = self._due.get(name, (0.0, PAUSE_S / 2))
                 pause_s = min(pause_s * 2, PAUSE_S_MAX)
                 self._due[name] = (now + pause_s, pause_s)
+                self._failed.set()
                 self._tell(name, error, "again", pause_s)
             else:
                 self._due.pop(name, None)
@@ -63,7 +65,12 @@ class Chores:
         """Does again what failed for the time being, forever."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(LOOK_S)
+            await self._failed.wait()
+            if not self._due:
+                self._failed.clear()
+                continue
+            first_s = min(at for at, _ in self._due.values())
+            await asyncio.sleep(min(LOOK_S_MAX, max(0.0, first_s - loop.time())))
             now = loop.time()
             await self.do([name for name, (at, _) in self._due.items() if at <= now])
 

@@ -1,8 +1,6 @@
 """One worker per channel, in one process at a time."""
 
 import asyncio
-import os
-import socket
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -13,8 +11,8 @@ from services.chassis.errors import DomainError
 from tillbridge.inventory.v1 import channels_pb2 as pb
 
 LEASE = "writer"
-LEASE_MS = 6_000
-RENEW_EVERY_S = 2.0
+LEASE_MS = 15_000
+RENEW_EVERY_S = 3.0
 LOOK_EVERY_S = 1.0
 """How soon a new or changed connection is noticed."""
 
@@ -31,12 +29,14 @@ class Workers:
     Args:
         connections: which channels there are.
         beside: what else runs for a channel under its lease, such as polling.
+        holder: who holds the leases. A process that is started again in its predecessor's place,
+            on the same port of the same machine, is the same holder and need not wait.
     """
 
-    def __init__(self, connections: Connections, beside: Beside) -> None:
+    def __init__(self, connections: Connections, beside: Beside, holder: str) -> None:
         self._connections = connections
         self._beside = beside
-        self._holder = f"{socket.gethostname()}/{os.getpid()}"
+        self._holder = holder
         self._running: dict[str, tuple[bytes, asyncio.Task[None]]] = {}
         self._works: dict[str, ChannelWork] = {}
 

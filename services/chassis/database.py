@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 from uuid import uuid4
@@ -39,6 +40,11 @@ T = TypeVar("T")
 _NOBODY = Caller("", "", frozenset())
 
 GROUP_MAX = 256
+LINGER_S = 0.010
+LINGER_PER_CALL_S = 0.0005
+"""How long the writer waits at most for those to come back whom it has just answered: about what
+it takes the event loop to serve them.
+"""
 WAITING_MAX = 20_000
 READERS = 4
 TRIES = 5
@@ -146,8 +152,14 @@ class _Job:
 
 @dataclass(slots=True)
 class _Queue:
+    """The calls that wait for the writer."""
+
     jobs: deque[_Job] = field(default_factory=deque)
     changed: threading.Condition = field(default_factory=threading.Condition)
+    wanted: int = 1
+    """The writer sleeps until so many wait."""
+    taken: int = 0
+    """How many the last group had."""
     closed: bool = False
 
     def put(self, job: _Job) -> None:
@@ -157,14 +169,26 @@ class _Queue:
             if len(self.jobs) >= WAITING_MAX:
                 raise DomainError("OVERLOADED", "too many calls wait; retry", retry_after_ms=500)
             self.jobs.append(job)
-            self.changed.notify()
+            if self._ready():
+                self.changed.notify()
 
     def take(self) -> list[_Job]:
-        """The next group; empty when there will be none."""
+        """The next group; empty when there will be none.
+
+        Those who were just answered are likely to call again at once, so it is worth a moment to
+        have them in one transaction with those who wait already. Whoever calls alone never waits.
+        """
         with self.changed:
-            while not self.jobs and not self.closed:
-                self.changed.wait()
-            return [self.jobs.popleft() for _ in range(min(GROUP_MAX, len(self.jobs)))]
+            self.wanted = max(1, min(self.taken + len(self.jobs), GROUP_MAX))
+            linger_s = min(self.wanted * LINGER_PER_CALL_S, LINGER_S)
+            if not self.changed.wait_for(self._ready, linger_s):
+                self.wanted = 1
+                self.changed.wait_for(self._ready)
+            self.taken = min(GROUP_MAX, len(self.jobs))
+            return [self.jobs.popleft() for _ in range(self.taken)]
+
+    def _ready(self) -> bool:
+        return self.closed or len(self.jobs) >= self.wanted
 
     def close(self) -> None:
         with self.changed:
@@ -256,7 +280,7 @@ class Database:
             appended = False
             for attempt in range(TRIES):
                 try:
-                    appended = self._commit(jobs)
+                    appended = self._commit(jobs, last=attempt == TRIES - 1)
                     break
                 except DBAPIError as error:
                     if not _worth_retrying(error) or attempt == TRIES - 1:
@@ -284,8 +308,22 @@ class Database:
             for wake in self.on_commit:
                 wake()
 
-    def _commit(self, jobs: list[_Job]) -> bool:
-        """Runs a group in one transaction; tells whether it appended events."""
+    def _commit(self, jobs: list[_Job], *, last: bool) -> bool:
+        """Runs a group in one transaction; tells whether it appended events.
+
+        Hardly ever does anything but a refusal go wrong, so a group runs bare at first. When
+        something does, all of it is undone, and runs again with each call behind a savepoint, so
+        that one bad call never spoils its neighbors. So does the `last` try of a group that keeps
+        losing a race: what looks like one may be a row that can never be inserted.
+        """
+        if last:
+            return self._run(jobs, partial(_run_guarded, retry=False))
+        try:
+            return self._run(jobs, _run_bare)
+        except _SpoiledError:
+            return self._run(jobs, _run_guarded)
+
+    def _run(self, jobs: list[_Job], run_kind: Callable[[Transaction, list[_Job]], None]) -> bool:
         for job in jobs:
             job.call.answer = job.call.error = None
         with self._writing.begin() as connection:
@@ -296,7 +334,7 @@ class Database:
                 if job.call.answer is None and job.call.error is None and job not in repeats:
                     kinds.setdefault(job.handler, []).append(job)
             for kind in kinds.values():
-                self._run_kind(transaction, kind)
+                run_kind(transaction, kind)
             self._remember(transaction, [job for kind in kinds.values() for job in kind])
             for job, first in repeats.items():
                 _repeat(job, first)
@@ -316,39 +354,11 @@ class Database:
                 repeats[job] = earlier
         if first:
             known = self.plumbing.answers(connection, list(first))
-            for key, (digest, answer) in known.items():
-                _settle(first[key], digest, answer)
+            for job in [*first.values(), *repeats]:
+                if job.key in known:
+                    _settle(job, *known[job.key])
+                    repeats.pop(job, None)
         return repeats
-
-    def _run_kind(self, transaction: Transaction, jobs: list[_Job]) -> None:
-        """Runs all calls of one kind; when that fails, each for itself, so that one bad call never
-        spoils its neighbors.
-        """
-        if self._attempt(transaction, jobs) is None:
-            return
-        for job in jobs:
-            job.call.answer = job.call.error = None
-            if error := self._attempt(transaction, [job]):
-                log.error("call failed", method=job.name, exc_info=error)
-                job.call.error = error
-
-    def _attempt(self, transaction: Transaction, jobs: list[_Job]) -> Exception | None:
-        """Runs calls behind a savepoint; what fails leaves no trace and is returned."""
-        told = len(transaction.events)
-        savepoint = transaction.connection.begin_nested()
-        try:
-            jobs[0].handler(transaction, [job.call for job in jobs])
-            for job in jobs:
-                if job.call.answer is None and job.call.error is None:
-                    raise RuntimeError(f"{job.name} left a call without an answer")
-            savepoint.commit()
-        except Exception as error:
-            if isinstance(error, DBAPIError) and _worth_retrying(error):
-                raise
-            savepoint.rollback()
-            del transaction.events[told:]
-            return error
-        return None
 
     def _remember(self, transaction: Transaction, jobs: list[_Job]) -> None:
         rows = [
@@ -365,6 +375,48 @@ class Database:
         ]
         if rows:
             self.plumbing.remember(transaction.connection, rows)
+
+
+class _SpoiledError(Exception):
+    """A handler failed, so that nothing of the group may stay."""
+
+
+def _run_bare(transaction: Transaction, jobs: list[_Job]) -> None:
+    """Runs all calls of one kind at once."""
+    try:
+        _handle(transaction, jobs)
+    except Exception as error:
+        if isinstance(error, DBAPIError) and _worth_retrying(error):
+            raise
+        raise _SpoiledError from error
+
+
+def _run_guarded(transaction: Transaction, jobs: list[_Job], *, retry: bool = True) -> None:
+    """Runs each call behind a savepoint; what fails leaves no trace and is that call's error.
+
+    With `retry`, a lost race is raised, so that the whole group runs again.
+    """
+    for job in jobs:
+        told = len(transaction.events)
+        savepoint = transaction.connection.begin_nested()
+        try:
+            _handle(transaction, [job])
+            savepoint.commit()
+        except Exception as error:
+            raced = isinstance(error, DBAPIError) and _worth_retrying(error)
+            if raced and retry:
+                raise
+            log.exception("call failed", method=job.name)
+            savepoint.rollback()
+            del transaction.events[told:]
+            _fail([job], _unavailable(error) if raced else error)
+
+
+def _handle(transaction: Transaction, jobs: list[_Job]) -> None:
+    jobs[0].handler(transaction, [job.call for job in jobs])
+    for job in jobs:
+        if job.call.answer is None and job.call.error is None:
+            raise RuntimeError(f"{job.name} left a call without an answer")
 
 
 def _settle(job: _Job, digest: bytes, answer: bytes) -> None:
@@ -396,7 +448,7 @@ def _worth_retrying(error: DBAPIError) -> bool:
     return "locked" in str(error.orig) and not isinstance(error, IntegrityError)
 
 
-def _unavailable(error: DBAPIError) -> DomainError:
+def _unavailable(error: Exception) -> DomainError:
     failed = DomainError(
         "SERVICE_UNAVAILABLE", "the database did not take it; retry", retry_after_ms=1000
     )

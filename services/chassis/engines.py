@@ -27,7 +27,11 @@ def open_engine(url: str, *, writing: bool) -> Engine:
         pool_size=1 if writing else 4,
         max_overflow=0,
         pool_pre_ping=True,
-        connect_args={"options": _POSTGRES_SETTINGS, "connect_timeout": 5},
+        connect_args={
+            "options": _POSTGRES_SETTINGS
+            + ("" if writing else " -c default_transaction_read_only=on"),
+            "connect_timeout": 5,
+        },
         isolation_level="READ COMMITTED" if writing else "REPEATABLE READ",
     )
 

@@ -1,7 +1,9 @@
 """One JSON line per call, with secrets taken out last."""
 
+import json
 import logging
 import sys
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -12,9 +14,22 @@ _SECRET = ("token", "secret", "authorization", "password", "email", "key")
 def _redact(_logger: object, _method: str, event: structlog.typing.EventDict) -> Any:
     """Hides values whose name says that they are secret or personal."""
     for name in event:
-        if any(word in name.lower() for word in _SECRET):
+        if _is_secret(name):
             event[name] = "[redacted]"
     return event
+
+
+@lru_cache(maxsize=1000)
+def _is_secret(name: str) -> bool:
+    return any(word in name.lower() for word in _SECRET)
+
+
+_encode = json.JSONEncoder(default=repr).encode
+
+
+def _json(event: structlog.typing.EventDict, **_options: Any) -> str:
+    """The event as JSON; json.dumps would build an encoder for every line."""
+    return _encode(event)
 
 
 def configure(service: str, level: str) -> None:
@@ -27,7 +42,7 @@ def configure(service: str, level: str) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _redact,
-            structlog.processors.JSONRenderer(),
+            structlog.processors.JSONRenderer(_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),

@@ -35,7 +35,7 @@ def key_before(request: Any) -> tuple[Any, ...] | None:
     try:
         text = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         digest, *key = json.loads(text)
-    except ValueError:
+    except (TypeError, ValueError):  # no base64, no JSON, or no list
         digest, key = None, []
     if digest != _digest(request) or not key:
         raise DomainError(

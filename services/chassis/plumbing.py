@@ -1,6 +1,6 @@
 """The tables that every service has beside its own: remembered answers, outbox, cursors."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -19,10 +19,11 @@ from sqlalchemy import (
     Table,
     TypeDecorator,
     delete,
-    insert,
     select,
-    tuple_,
 )
+
+from services.chassis import statements
+from services.chassis.statements import among
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -58,13 +59,23 @@ class UtcTime(TypeDecorator[datetime]):
     impl = BigInteger
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+    def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], int | None]:
         """To the database."""
-        return None if value is None else (value - EPOCH) // _MICROSECOND
+        return _microseconds
 
-    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+    def result_processor(
+        self, dialect: Dialect, coltype: object
+    ) -> Callable[[int | None], datetime | None]:
         """From the database."""
-        return None if value is None else EPOCH + value * _MICROSECOND
+        return _moment
+
+
+def _microseconds(value: datetime | None) -> int | None:
+    return None if value is None else (value - EPOCH) // _MICROSECOND
+
+
+def _moment(value: int | None) -> datetime | None:
+    return None if value is None else EPOCH + timedelta(microseconds=value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,20 +127,22 @@ class Plumbing:
             Column("update_time", UtcTime, nullable=False),
         )
 
+        known = self.requests.c
+        key = (known.merchant_id, known.method, known.request_id)
+        self._answers = select(*key, known.digest, known.answer).where(
+            among(statements.keys(), *key)
+        )
+
     def answers(
         self, connection: Connection, keys: Sequence[tuple[str, str, str]]
     ) -> dict[tuple[str, str, str], tuple[bytes, bytes]]:
         """Digest and answer of the requests known by these keys (merchant, method, request id)."""
-        table = self.requests.c
-        key = (table.merchant_id, table.method, table.request_id)
-        rows = connection.execute(
-            select(*key, table.digest, table.answer).where(tuple_(*key).in_(keys))
-        )
+        rows = connection.execute(self._answers, {"keys": keys})
         return {(row[0], row[1], row[2]): (row[3], row[4]) for row in rows}
 
     def remember(self, connection: Connection, rows: list[dict[str, Any]]) -> None:
         """Remembers answers; a row has the columns of `requests`."""
-        connection.execute(insert(self.requests), rows)
+        statements.append(connection, self.requests, rows)
 
     def forget(self, connection: Connection, before: datetime) -> None:
         """Forgets answers that were remembered before this time."""
@@ -145,8 +158,9 @@ class Plumbing:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7464)")
             connection.exec_driver_sql("NOTIFY tillbridge_outbox")
-        connection.execute(
-            insert(self.outbox),
+        statements.append(
+            connection,
+            self.outbox,
             [
                 {
                     "event_id": event.event_id,

@@ -1,6 +1,7 @@
 """Running one service as a process: settings, migrations, database, server, until told to stop."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -50,6 +51,8 @@ Build = Callable[[Parts], Wiring]
 def main(name: Context, plumbing: Plumbing, build: Build) -> None:
     """Runs the service until SIGTERM or SIGINT."""
     settings = Settings()
+    if settings.exposure:
+        sys.exit(settings.exposure)
     logs.configure(name, settings.log_level)
     migrate.upgrade(name, settings.database(name))
     if settings.metrics_port:

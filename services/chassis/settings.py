@@ -1,6 +1,7 @@
 """Configuration from the environment, the same names in every process."""
 
 from functools import cached_property
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,9 @@ class Settings(BaseSettings):
     """SQLAlchemy address; `{service}` in it is replaced by the service's name. Empty: SQLite."""
     host: str = "127.0.0.1"
     """Address to listen on; loopback unless told otherwise."""
+    insecure: bool = False
+    """Consent to listen on another address than loopback, where others could read along: nothing
+    is encrypted here, so a closed network or a proxy that speaks TLS belongs in front."""
     http_port: int = 8080
     catalog_port: int = 50051
     inventory_port: int = 50052
@@ -57,6 +61,17 @@ class Settings(BaseSettings):
             return self.database_url.replace("{service}", context)
         return f"sqlite:///{self.data_dir.resolve() / f'{context}.sqlite3'}"
 
+    @property
+    def exposure(self) -> str:
+        """Why a process with these settings must not listen, and what would help; empty: it may."""
+        if self.insecure or _is_loopback(self.host):
+            return ""
+        return (
+            f"TILLBRIDGE_HOST={self.host} can be reached from other machines, and nothing here is"
+            " encrypted. Listen on 127.0.0.1, or set TILLBRIDGE_INSECURE=true if the network is"
+            " closed or a proxy in front speaks TLS."
+        )
+
     @cached_property
     def signing_key(self) -> str:
         """The token key; read from the data dir when the environment has none.
@@ -72,3 +87,10 @@ class Settings(BaseSettings):
                 f"no token key: set TILLBRIDGE_TOKEN_KEY, or run `tillbridge key` to write {path}"
             )
         return path.read_text().strip()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:  # a name, or nothing, which means every address
+        return host == "localhost"

@@ -115,8 +115,7 @@ def _upserted(profiles: Profiles, merchant: str, reported: PosCustomer, now: dat
 
 
 def _save(transaction: Transaction, profiles: Profiles) -> None:
-    store.insert(transaction.connection, profiles.created)
-    store.update(transaction.connection, profiles.written)
+    store.save(transaction.connection, profiles.created, profiles.written)
     for customer in profiles.news:
         transaction.emit(
             customer.merchant_id,

@@ -10,7 +10,8 @@ from sqlalchemy import BigInteger, Connection, Index, MetaData
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-from services.chassis.plumbing import NAMING, Plumbing, UtcTime, batches
+from services.chassis.plumbing import NAMING, Plumbing, UtcTime
+from services.chassis.statements import among, append, keys, upsert
 from services.customer.rules import Customer, Origin
 
 Key = tuple[str, str]
@@ -48,6 +49,9 @@ PLUMBING = Plumbing(Row.metadata)
 CUSTOMERS = Row.metadata.tables["customers"]
 _c = CUSTOMERS.c
 
+_BY_ADDRESS = sa.select(CUSTOMERS).where(among(keys(), _c.merchant_id, _c.email_key))
+_BY_POS_ID = sa.select(CUSTOMERS).where(among(keys(), _c.merchant_id, _c.pos_customer_id))
+
 
 def by_address_or_pos_id(
     connection: Connection, email_keys: Collection[Key], pos_ids: Collection[Key]
@@ -56,11 +60,9 @@ def by_address_or_pos_id(
     ids.
     """
     found: dict[Key, Customer] = {}
-    for column, keys in ((_c.email_key, email_keys), (_c.pos_customer_id, pos_ids)):
-        for some in batches(sorted(keys)):
-            wanted = sa.tuple_(_c.merchant_id, column).in_(some)
-            for row in connection.execute(sa.select(CUSTOMERS).where(wanted)):
-                found[row.merchant_id, row.customer_id] = _customer(row)
+    for statement, wanted in ((_BY_ADDRESS, email_keys), (_BY_POS_ID, pos_ids)):
+        for row in connection.execute(statement, {"keys": sorted(wanted)}) if wanted else ():
+            found[row.merchant_id, row.customer_id] = _customer(row)
     return list(found.values())
 
 
@@ -84,30 +86,10 @@ def page(
     ]
 
 
-def insert(connection: Connection, customers: Sequence[Customer]) -> None:
-    """Writes new profiles."""
-    if customers:
-        connection.execute(sa.insert(CUSTOMERS), [_values(customer) for customer in customers])
-
-
-def update(connection: Connection, customers: Sequence[Customer]) -> None:
-    """Writes profiles that are there already."""
-    if not customers:
-        return
-    rows = [
-        {f"the_{name}" if name in _KEY else name: value for name, value in _values(one).items()}
-        for one in customers
-    ]
-    connection.execute(
-        sa.update(CUSTOMERS).where(
-            _c.merchant_id == sa.bindparam("the_merchant_id"),
-            _c.customer_id == sa.bindparam("the_customer_id"),
-        ),
-        rows,
-    )
-
-
-_KEY = {"merchant_id", "customer_id"}
+def save(connection: Connection, new: Sequence[Customer], old: Sequence[Customer]) -> None:
+    """Writes profiles: new ones, and ones that are there already."""
+    append(connection, CUSTOMERS, [_values(customer) for customer in new])
+    upsert(connection, CUSTOMERS, [_values(customer) for customer in old])
 
 
 def _values(customer: Customer) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 import structlog
@@ -77,7 +78,6 @@ class Pool(Generic[T]):
         self._woken.set()
 
     async def _sleep(self) -> None:
-        try:
-            await asyncio.wait_for(self._woken.wait(), POLL_S)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_S):  # wait_for of 3.11 can swallow a cancellation
+                await self._woken.wait()

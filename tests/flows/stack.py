@@ -94,12 +94,27 @@ async def running_stack(
         _environment(data_dir, ports) | dict(environment or {}),
         data_dir / "log",
         [
-            Process("sandbox", "gateway.sandbox"),
-            *(Process(context, f"services.{context}") for context in CONTEXTS),
-            Process("gateway", "gateway"),
+            Process.of("sandbox", "gateway.sandbox"),
+            *(Process.of(context, f"services.{context}") for context in CONTEXTS),
+            Process.of("gateway", "gateway"),
         ],
         lambda _process, _code: None,
     )
+    async with reached(supervisor, ports, sandbox) as stack:
+        await supervisor.start()
+        try:
+            if not await until(lambda: _answers(stack.api), READY_S):
+                raise TimeoutError(f"not ready within {READY_S} s: {last_words(supervisor)}")
+            yield stack
+        finally:
+            await supervisor.stop()
+
+
+@asynccontextmanager
+async def reached(
+    supervisor: Supervisor, ports: Mapping[str, int], sandbox: SandboxSettings
+) -> AsyncIterator[Stack]:
+    """The stack that runs, or soon will, at these ports, and clients to reach it with."""
     pos_url, store_url = (f"http://127.0.0.1:{ports[side]}" for side in ("pos", "store"))
     async with (
         _client(f"http://127.0.0.1:{ports['http']}", token()) as api,
@@ -108,13 +123,7 @@ async def running_stack(
             f"{store_url}/api/v3/{sandbox.sandbox_store_id}/", sandbox.sandbox_store_token
         ) as store,
     ):
-        await supervisor.start()
-        try:
-            if not await until(lambda: _answers(api), READY_S):
-                raise TimeoutError(f"not ready within {READY_S} s: {_last_words(data_dir)}")
-            yield Stack(supervisor, ports, sandbox, api, pos, store)
-        finally:
-            await supervisor.stop()
+        yield Stack(supervisor, ports, sandbox, api, pos, store)
 
 
 def _environment(data_dir: Path, ports: Mapping[str, int]) -> dict[str, str]:
@@ -144,7 +153,7 @@ async def _answers(api: httpx.AsyncClient) -> bool:
         return False
 
 
-def _last_words(data_dir: Path) -> str:
+def last_words(supervisor: Supervisor) -> str:
     """The end of each process's log: why it is not ready stands there."""
-    logs = sorted((data_dir / "log").glob("*.log"))
+    logs = sorted(supervisor.log_dir.glob("*.log"))
     return "\n".join(f"--- {log.name}\n{log.read_text()[-2000:]}" for log in logs)

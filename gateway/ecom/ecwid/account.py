@@ -170,7 +170,7 @@ class Ecwid:
         """The product that is linked to ours."""
         query = {"externalReferenceId": product_id}
         answer = await self._api.json("GET", f"{self._base}/products", query=query)
-        products = listed(answer if isinstance(answer, dict) else {}, "items")
+        products = listed(_object(answer), "items")
         found = [p for p in products if text(p, "externalReferenceId") == product_id]
         return found[0] if found else None
 
@@ -179,7 +179,7 @@ class Ecwid:
         path = f"{self._base}/products?saveCombinations=true"
         try:
             answer = await self._api.json("POST", path, body=body, repeatable=False)
-            return {"id": text(answer if isinstance(answer, dict) else {}, "id")}
+            return {"id": text(_object(answer), "id")}
         except PlatformError as error:
             known = await self._linked(product_id)
             if known is None:
@@ -222,7 +222,7 @@ class Ecwid:
             answer = await self._api.json(
                 "POST", f"{self._base}/categories", body={"name": name}, repeatable=False
             )
-            self._category_ids[name] = whole((answer if isinstance(answer, dict) else {}).get("id"))
+            self._category_ids[name] = whole(_object(answer).get("id"))
         return self._category_ids[name]
 
     async def _pages(
@@ -232,12 +232,17 @@ class Ecwid:
         for page in range(PAGES_MAX):
             paged = {**query, "limit": PAGE_SIZE, "offset": page * PAGE_SIZE}
             answer = await self._api.json("GET", f"{self._base}/{resource}", query=paged)
-            items = listed(answer if isinstance(answer, dict) else {}, "items")
+            items = listed(_object(answer), "items")
             if items:
                 yield items
             if len(items) < PAGE_SIZE:
                 return
         raise PlatformError(PLATFORM, f"{resource}: more than {PAGES_MAX} pages")
+
+
+def _object(answer: Any) -> Record:
+    """An answer that must be an object; anything else holds nothing."""
+    return answer if isinstance(answer, dict) else {}
 
 
 def _error_of(body: Any) -> tuple[str, str]:

@@ -58,6 +58,7 @@ LIMIT_ONE_REGISTER = 350
 
 PAGE_SIZE = 200
 PAGES_MAX = 100_000
+OUTLETS_MAX = 1000
 LOOKUP_S_MAX = 60.0
 """How long outlets, registers and payment types are taken to be as they were read."""
 
@@ -130,10 +131,14 @@ class LightspeedX:
 
     async def levels(self, item_id: str) -> list[inventory_pb2.Count]:
         """The levels of an item at every outlet."""
-        rows: list[Record] = []
-        async for page, _ in self._pages(f"products/{quote(item_id, safe='')}/inventory", "", True):
-            rows += page
-        return kept(PLATFORM, "level", rows, count_of)
+        path = f"{API}/products/{quote(item_id, safe='')}/inventory"
+        try:
+            answer = await self._api.json("GET", path, query={"page_size": OUTLETS_MAX})
+        except PlatformError as error:
+            if error.status == 404:
+                return []
+            raise
+        return kept(PLATFORM, "level", listed(_object(answer), "data"), count_of)
 
     async def products_since(self, cursor: str) -> AsyncIterator[Batch[ProductState]]:
         """Products that changed behind the cursor, in the order of their versions, so that an
@@ -216,7 +221,7 @@ class LightspeedX:
             payment_types=await self._payment_types(),
         )
         answer = await self._api.json("POST", REGISTER_SALES, body=body)
-        written = nested(answer if isinstance(answer, dict) else {}, "register_sale")
+        written = nested(_object(answer), "register_sale")
         version = whole((known or written).get("version"))
         if not version:
             version = whole((await self._sale_row(posting.sale.sale_id) or {}).get("version"))
@@ -255,7 +260,7 @@ class LightspeedX:
             if error.status == 404:
                 return None
             raise
-        row = nested(answer if isinstance(answer, dict) else {}, "data")
+        row = nested(_object(answer), "data")
         return row or None
 
     async def _family(self, family: str) -> list[Record]:
@@ -269,7 +274,7 @@ class LightspeedX:
                 "page_size": 1000,
             }
             answer = await self._api.json("GET", f"{API}/search", query=query)
-            variants = listed(answer if isinstance(answer, dict) else {}, "data")
+            variants = listed(_object(answer), "data")
             before, parent = parent, await self._product_row(family)
             if (before or {}).get("version") == (parent or {}).get("version"):
                 break
@@ -302,7 +307,7 @@ class LightspeedX:
             if deleted:
                 query["deleted"] = "true"
             answer = await self._api.json("GET", f"{API}/{resource}", query=query)
-            rows = listed(answer if isinstance(answer, dict) else {}, "data")
+            rows = listed(_object(answer), "data")
             if not rows:
                 return
             told = whole(nested(answer, "version").get("max"))
@@ -362,7 +367,7 @@ class LightspeedX:
     async def _find_customer(self, email: str) -> str:
         query: dict[str, str | int] = {"type": "customers", "email": email}
         answer = await self._api.json("GET", f"{API}/search", query=query)
-        rows = listed(answer if isinstance(answer, dict) else {}, "data")
+        rows = listed(_object(answer), "data")
         live = [row for row in rows if not row.get("deleted_at")]
         return text(live[0], "id") if live else ""
 
@@ -370,7 +375,12 @@ class LightspeedX:
         answer = await self._api.json(
             "POST", f"{API}/customers", body=new_customer(posting), repeatable=False
         )
-        return text(nested(answer if isinstance(answer, dict) else {}, "data"), "id")
+        return text(nested(_object(answer), "data"), "id")
+
+
+def _object(answer: Any) -> Record:
+    """An answer that must be an object; anything else holds nothing."""
+    return answer if isinstance(answer, dict) else {}
 
 
 def _error_of(body: Any) -> tuple[str, str]:

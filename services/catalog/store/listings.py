@@ -9,10 +9,17 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from services.catalog.rules.listings import Placement
-from services.catalog.store.tables import CHANNELS, LISTINGS, PRODUCTS, Key, update
-from services.chassis.plumbing import batches
+from services.catalog.store.tables import CHANNELS, LISTINGS, PRODUCTS, Key
+from services.chassis.statements import among, append, keys, upsert
 
 _p, _c, _l = PRODUCTS.c, CHANNELS.c, LISTINGS.c
+
+_OF_PRODUCTS = (
+    sa.select(LISTINGS).where(among(keys(), _l.merchant_id, _l.product_id)).order_by(_l.channel_id)
+)
+_LISTED = sa.select(LISTINGS).where(
+    among(keys(), _l.merchant_id, _l.channel_id, _l.product_id), ~_l.deleted
+)
 
 
 def add_channel(connection: Connection, merchant_id: str, channel_id: str) -> bool:
@@ -95,29 +102,19 @@ def placements_of_products(
 ) -> dict[Key, list[Placement]]:
     """The places of these products in all channels, also those of deleted ones, by product."""
     found: defaultdict[Key, list[Placement]] = defaultdict(list)
-    for some in batches(sorted(set(products))):
-        for row in connection.execute(
-            sa.select(LISTINGS)
-            .where(sa.tuple_(_l.merchant_id, _l.product_id).in_(some))
-            .order_by(_l.channel_id)
-        ):
-            found[row.merchant_id, row.product_id].append(_placement(row))
+    for row in connection.execute(_OF_PRODUCTS, {"keys": sorted(set(products))}):
+        found[row.merchant_id, row.product_id].append(_placement(row))
     return dict(found)
 
 
 def placements(
-    connection: Connection, keys: Collection[tuple[str, str, str]]
+    connection: Connection, wanted: Collection[tuple[str, str, str]]
 ) -> dict[tuple[str, str, str], Placement]:
     """The listed places with these keys: merchant, channel, product."""
-    found: dict[tuple[str, str, str], Placement] = {}
-    for some in batches(sorted(set(keys))):
-        for row in connection.execute(
-            sa.select(LISTINGS).where(
-                sa.tuple_(_l.merchant_id, _l.channel_id, _l.product_id).in_(some), ~_l.deleted
-            )
-        ):
-            found[row.merchant_id, row.channel_id, row.product_id] = _placement(row)
-    return found
+    return {
+        (row.merchant_id, row.channel_id, row.product_id): _placement(row)
+        for row in connection.execute(_LISTED, {"keys": sorted(set(wanted))})
+    }
 
 
 def placement_page(
@@ -148,14 +145,8 @@ def save_placements(
     connection: Connection, new: Sequence[Placement], old: Sequence[Placement]
 ) -> None:
     """Writes places in channels: new ones, and ones that were there."""
-    if new:
-        connection.execute(sa.insert(LISTINGS), [_placement_values(one) for one in new])
-    update(
-        connection,
-        LISTINGS,
-        ("merchant_id", "channel_id", "product_id"),
-        [_placement_values(one) for one in old],
-    )
+    append(connection, LISTINGS, [_placement_values(one) for one in new])
+    upsert(connection, LISTINGS, [_placement_values(one) for one in old])
 
 
 def _placement_values(one: Placement) -> dict[str, Any]:

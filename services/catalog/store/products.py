@@ -23,42 +23,44 @@ from services.catalog.rules.products import (
     Weight,
     WeightUnit,
 )
-from services.catalog.store.tables import PRODUCTS, VARIANTS, Key, update
-from services.chassis.plumbing import batches
+from services.catalog.store.tables import PRODUCTS, VARIANTS, Key
+from services.chassis.statements import among, append, keys, upsert
 
 _p, _v = PRODUCTS.c, VARIANTS.c
+
+_PRODUCTS = sa.select(PRODUCTS).where(among(keys(), _p.merchant_id, _p.product_id))
+_VARIANTS = (
+    sa.select(VARIANTS).where(among(keys(), _v.merchant_id, _v.product_id)).order_by(_v.position)
+)
+_OWNERS = sa.select(_v.merchant_id, _v.item_id, _v.product_id).where(
+    among(keys(), _v.merchant_id, _v.item_id)
+)
+_FORGET_VARIANTS = sa.delete(VARIANTS).where(among(keys(), _v.merchant_id, _v.product_id))
+_ITEMS = sa.select(_v.item_id, _v.product_id, _v.sku, _p.name, _v.track_inventory).join_from(
+    VARIANTS, PRODUCTS, (_p.merchant_id == _v.merchant_id) & (_p.product_id == _v.product_id)
+)
+_ITEMS_BY_ID = _ITEMS.where(among(keys(), _v.merchant_id, _v.item_id))
+_ITEMS_BY_SKU = _ITEMS.where(among(keys(), _v.merchant_id, _v.sku)).order_by(_v.item_id)
 
 
 def shelf(connection: Connection, products: Collection[Key], items: Collection[Key]) -> Shelf:
     """These products and tombstones, and who has these items."""
-    owners: dict[Key, str] = {}
-    for some in batches(sorted(set(items))):
-        found = sa.select(_v.merchant_id, _v.item_id, _v.product_id).where(
-            sa.tuple_(_v.merchant_id, _v.item_id).in_(some)
-        )
-        owners |= {
-            (row.merchant_id, row.item_id): row.product_id for row in connection.execute(found)
-        }
+    rows = connection.execute(_OWNERS, {"keys": sorted(set(items))}) if items else ()
+    owners = {(row.merchant_id, row.item_id): row.product_id for row in rows}
     return Shelf.of(known(connection, products), owners)
 
 
-def known(connection: Connection, keys: Collection[Key]) -> dict[Key, Known]:
+def known(connection: Connection, wanted: Collection[Key]) -> dict[Key, Known]:
     """The products and tombstones with these keys, by key."""
-    rows: list[sa.Row[Any]] = []
+    if not wanted:
+        return {}
+    listed = {"keys": sorted(set(wanted))}
     variants: defaultdict[Key, list[Variant]] = defaultdict(list)
-    for some in batches(sorted(set(keys))):
-        rows += connection.execute(
-            sa.select(PRODUCTS).where(sa.tuple_(_p.merchant_id, _p.product_id).in_(some))
-        )
-        for row in connection.execute(
-            sa.select(VARIANTS)
-            .where(sa.tuple_(_v.merchant_id, _v.product_id).in_(some))
-            .order_by(_v.position)
-        ):
-            variants[row.merchant_id, row.product_id].append(_variant(row))
+    for row in connection.execute(_VARIANTS, listed):
+        variants[row.merchant_id, row.product_id].append(_variant(row))
     return {
         (row.merchant_id, row.product_id): _known(row, variants[row.merchant_id, row.product_id])
-        for row in rows
+        for row in connection.execute(_PRODUCTS, listed)
     }
 
 
@@ -78,46 +80,30 @@ def save_products(connection: Connection, changes: Sequence[Change]) -> None:
     """Writes products as they are after these changes."""
     new = [_product_values(one.after) for one in changes if one.before is None]
     old = [_product_values(one.after) for one in changes if one.before is not None]
-    if new:
-        connection.execute(sa.insert(PRODUCTS), new)
-    update(connection, PRODUCTS, ("merchant_id", "product_id"), old)
+    append(connection, PRODUCTS, new)
+    upsert(connection, PRODUCTS, old)
     other = [one.after for one in changes if one.is_news]
-    for some in batches([(one.merchant_id, one.product_id) for one in other]):
-        connection.execute(
-            sa.delete(VARIANTS).where(sa.tuple_(_v.merchant_id, _v.product_id).in_(some))
-        )
-    rows = [row for one in other for row in _variant_values(one)]
-    if rows:
-        connection.execute(sa.insert(VARIANTS), rows)
+    if other:
+        listed = [(one.merchant_id, one.product_id) for one in other]
+        connection.execute(_FORGET_VARIANTS, {"keys": listed})
+    append(connection, VARIANTS, [row for one in other for row in _variant_values(one)])
 
 
 def items_by_id(connection: Connection, merchant_id: str, ids: Collection[str]) -> list[Item]:
     """The items with these ids."""
-    return _items(connection, merchant_id, _v.item_id, ids)
+    return _items(connection, _ITEMS_BY_ID, [(merchant_id, one) for one in ids])
 
 
 def items_by_sku(connection: Connection, merchant_id: str, skus: Collection[str]) -> list[Item]:
     """The items with these SKUs."""
-    return _items(connection, merchant_id, _v.sku, skus)
+    return _items(connection, _ITEMS_BY_SKU, [(merchant_id, one) for one in skus])
 
 
 def _items(
-    connection: Connection, merchant_id: str, column: sa.ColumnElement[str], wanted: Collection[str]
+    connection: Connection, statement: sa.Select[Any], wanted: Collection[Key]
 ) -> list[Item]:
-    found: list[Item] = []
-    for some in batches(sorted(set(wanted))):
-        rows = connection.execute(
-            sa.select(_v.item_id, _v.product_id, _v.sku, _p.name, _v.track_inventory)
-            .join_from(
-                VARIANTS,
-                PRODUCTS,
-                (_p.merchant_id == _v.merchant_id) & (_p.product_id == _v.product_id),
-            )
-            .where(_v.merchant_id == merchant_id, column.in_(some))
-            .order_by(_v.item_id)
-        )
-        found += [Item(*row) for row in rows]
-    return found
+    rows = connection.execute(statement, {"keys": sorted(set(wanted))}) if wanted else ()
+    return [Item(*row) for row in rows]
 
 
 def _product_values(one: Known) -> dict[str, Any]:

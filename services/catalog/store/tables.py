@@ -1,11 +1,8 @@
 """The tables. Names are those of the contract."""
 
-from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
-import sqlalchemy as sa
-from sqlalchemy import BigInteger, Connection, Index, MetaData
+from sqlalchemy import BigInteger, Index, MetaData
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -106,16 +103,3 @@ PRODUCTS = Row.metadata.tables["products"]
 VARIANTS = Row.metadata.tables["variants"]
 CHANNELS = Row.metadata.tables["channels"]
 LISTINGS = Row.metadata.tables["listings"]
-
-
-def update(
-    connection: Connection, table: sa.Table, key: tuple[str, ...], rows: Iterable[dict[str, Any]]
-) -> None:
-    """Writes rows that are there already, all their columns."""
-    found = [
-        {f"the_{name}" if name in key else name: value for name, value in row.items()}
-        for row in rows
-    ]
-    if found:
-        same = [table.c[name] == sa.bindparam(f"the_{name}") for name in key]
-        connection.execute(sa.update(table).where(*same), found)

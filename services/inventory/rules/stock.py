@@ -200,10 +200,14 @@ class Draft:
             observe_time=max(level.observe_time or observe_time, observe_time),
         )
         self.put(moved)
-        self.movements.append(
-            Movement(level.item_id, level.outlet_id, kind, quantity, moved.on_hand, observe_time)
-        )
+        self.note(moved, kind, quantity, observe_time)
         return moved
+
+    def note(self, moved: Level, kind: Kind, quantity: int, observe_time: datetime) -> None:
+        """Adds to the ledger the movement that has led to this level."""
+        self.movements.append(
+            Movement(moved.item_id, moved.outlet_id, kind, quantity, moved.on_hand, observe_time)
+        )
 
     def waiting(self, place: Place) -> tuple[Hold, ...]:
         """The posted holds at a place."""
@@ -221,16 +225,19 @@ def count(draft: Draft, told: Count) -> bool:
     level = draft.level(told.item_id, told.outlet_id)
     if _older(level, told):
         return False
-    changed = told.quantity != level.on_hand
-    if changed:
-        level = draft.move(level, Kind.COUNT, told.quantity - level.on_hand, told.observe_time)
-    level = replace(
-        level,
-        version=max(level.version, told.version),
-        observe_time=max(level.observe_time or told.observe_time, told.observe_time),
+    difference = told.quantity - level.on_hand
+    level = Level(
+        level.item_id,
+        level.outlet_id,
+        told.quantity,
+        level.reserved,
+        max(level.version, told.version),
+        max(level.observe_time or told.observe_time, told.observe_time),
     )
     draft.put(level)
-    return end_included_holds(draft, level) or changed
+    if difference:
+        draft.note(level, Kind.COUNT, difference, told.observe_time)
+    return end_included_holds(draft, level) or difference != 0
 
 
 def _older(level: Level, told: Count) -> bool:
@@ -243,6 +250,8 @@ def end_included_holds(draft: Draft, level: Level) -> bool:
     """Ends the posted holds whose sale the level includes; tells whether there were any."""
     place = (level.item_id, level.outlet_id)
     waiting = draft.waiting(place)
+    if not waiting:
+        return False
     included = [hold for hold in waiting if _includes(level, hold)]
     if not included:
         return False

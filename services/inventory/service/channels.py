@@ -341,7 +341,7 @@ def _recalculate(transaction: Transaction, merchant: str, channel: rules.Channel
     changed = _changed(channel.channel_id, sums, known, transaction)
     if not changed:
         return 0
-    stock_store.save_online(connection, merchant, changed)
+    stock_store.save_figures(connection, [(merchant, figure) for figure in changed])
     figures = {figure.item_id: figure for figure in changed}
     items = stock_store.lock_items(connection, [(merchant, row.item_id) for row in changed])
     for (_, item_id), item in items.items():

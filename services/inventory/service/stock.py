@@ -1,6 +1,6 @@
 """Stock: counts, adjustments, transfers, reservations, and what a channel may sell."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -296,39 +296,59 @@ class Work:
 
     def save(self) -> None:
         """Saves everything, and tells which figures of which channels are different."""
-        store.save(self._transaction.connection, self.changes)
-        for merchant, channels in self._channels.items():
-            touched = self.changes.touched(merchant)
-            if touched:
-                for channel, _ in channels:
-                    self._save_online(merchant, channel, touched)
-
-    def _save_online(self, merchant: str, channel: Channel, touched: Sequence[str]) -> None:
-        connection, held = self._transaction.connection, self._stocks[merchant]
-        known = store.load_online(connection, merchant, channel.channel_id, touched)
-        quantities = {item_id: figure.quantity for item_id, figure in known.items()}
-        changes = stock.online_changes(held, touched, channel.connected_outlet_ids, quantities)
+        connection = self._transaction.connection
+        store.save(connection, self.changes)
+        touched = self.changes.touched()
+        known = store.load_figures(
+            connection,
+            [
+                (merchant, channel.channel_id, item_id)
+                for merchant, item_ids in touched.items()
+                for channel, _ in self._channels[merchant]
+                for item_id in item_ids
+            ],
+        )
         figures = [
-            Online(
-                channel.channel_id,
-                item_id,
-                quantity,
-                known[item_id].version + 1 if item_id in known else 1,
-                self._transaction.now,
-            )
-            for item_id, quantity in changes.items()
+            (merchant, figure)
+            for merchant, item_ids in touched.items()
+            for channel, _ in self._channels[merchant]
+            for figure in self._changed(merchant, channel, item_ids, known)
         ]
-        if not figures:
-            return
-        store.save_online(connection, merchant, figures)
-        for figure in figures:
-            tracked = held.items[figure.item_id].tracked
-            self._transaction.emit(
-                merchant,
-                f"item/{figure.item_id}",
-                wire.online_stock_changed(figure, tracked=tracked),
-                channel.channel_id,
-            )
+        store.save_figures(connection, figures)
+        for merchant, figure in figures:
+            self._tell(merchant, figure)
+
+    def _changed(
+        self,
+        merchant: str,
+        channel: Channel,
+        item_ids: Sequence[str],
+        known: Mapping[store.FigureKey, Online],
+    ) -> Iterable[Online]:
+        """The channel's figures that are different now, each with its next version."""
+        before = {
+            item_id: known.get((merchant, channel.channel_id, item_id))
+            or Online(channel.channel_id, item_id)
+            for item_id in item_ids
+        }
+        changes = stock.online_changes(
+            self._stocks[merchant],
+            item_ids,
+            channel.connected_outlet_ids,
+            {item_id: figure.quantity for item_id, figure in before.items()},
+        )
+        for item_id, quantity in changes.items():
+            version = before[item_id].version + 1
+            yield Online(channel.channel_id, item_id, quantity, version, self._transaction.now)
+
+    def _tell(self, merchant: str, figure: Online) -> None:
+        tracked = self._stocks[merchant].items[figure.item_id].tracked
+        self._transaction.emit(
+            merchant,
+            f"item/{figure.item_id}",
+            wire.online_stock_changed(figure, tracked=tracked),
+            figure.channel_id,
+        )
 
 
 class ReservationWork(Work):

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, func, insert, select, true, update
 
 from services.chassis.database import Transaction
 from services.chassis.errors import DomainError
+from services.chassis.statements import among, keys
 from services.inventory.rules.channels import (
     AllocationPolicy,
     Channel,
@@ -143,17 +144,18 @@ def check_outlets(connection: Connection, merchant: str, wanted: Iterable[str]) 
             )
 
 
+_LOAD_CHANNELS = (
+    select(CHANNELS).where(among(keys(), CHANNELS.c.merchant_id)).order_by(CHANNELS.c.channel_id)
+)
+
+
 def load_channels(
     connection: Connection, merchants: Sequence[str]
 ) -> dict[str, list[tuple[Channel, datetime]]]:
     """The channels of these merchants by id, with the time of their creation."""
     found: dict[str, list[tuple[Channel, datetime]]] = {merchant: [] for merchant in merchants}
-    rows = connection.execute(
-        select(CHANNELS)
-        .where(CHANNELS.c.merchant_id.in_(merchants))
-        .order_by(CHANNELS.c.channel_id)
-    )
-    for row in rows:
+    wanted = [(merchant,) for merchant in merchants]
+    for row in connection.execute(_LOAD_CHANNELS, {"keys": wanted}):
         found[row.merchant_id].append((_channel(row), row.create_time))
     return found
 

@@ -5,10 +5,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, insert, select, true, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    true,
+    tuple_,
+    update,
+)
 
-from services.chassis.plumbing import batches
+from services.chassis.statements import among, append, keys, upsert
 from services.inventory.rules.reservations import Allocation, Reservation, State
 from services.inventory.rules.stock import (
     Cause,
@@ -43,6 +53,8 @@ HOLDS = HoldRow.__table__  # type: ignore[attr-defined]
 
 ItemKey = tuple[str, str]
 """(merchant, item)."""
+FigureKey = tuple[str, str, str]
+"""(merchant, channel, item)."""
 
 
 @dataclass(slots=True)
@@ -81,111 +93,104 @@ class Changes:
                 self.posted[_hold_key(merchant, hold)] = hold.pos_version
         self.ended.update(_hold_key(merchant, hold) for hold in draft.ended)
 
-    def touched(self, merchant: str) -> list[str]:
-        """The merchant's items with a level that may have changed."""
-        return list(dict.fromkeys(item for owner, item, _ in self.levels if owner == merchant))
+    def touched(self) -> dict[str, list[str]]:
+        """By merchant, the items with a level that may have changed."""
+        found: dict[str, list[str]] = {}
+        for merchant, item_id in dict.fromkeys((owner, item) for owner, item, _ in self.levels):
+            found.setdefault(merchant, []).append(item_id)
+        return found
 
 
 def _hold_key(merchant: str, hold: Hold) -> tuple[str, str, str, str]:
     return merchant, hold.reservation_id, hold.line_id, hold.outlet_id
 
 
-def lock_items(connection: Connection, keys: Iterable[ItemKey]) -> dict[ItemKey, Item]:
+_LOCK_ITEMS = (
+    select(ITEMS.c.merchant_id, ITEMS.c.item_id, ITEMS.c.tracked)
+    .where(among(keys(), ITEMS.c.merchant_id, ITEMS.c.item_id), ~ITEMS.c.deleted)
+    .order_by(ITEMS.c.merchant_id, ITEMS.c.item_id)
+    .with_for_update()
+)
+
+
+def lock_items(connection: Connection, wanted: Iterable[ItemKey]) -> dict[ItemKey, Item]:
     """The items with these keys that exist, each held against other processes until commit.
 
     An item's row is the lock on all that is decided about its stock, at every outlet.
     """
-    table = ITEMS.c
-    found: dict[ItemKey, Item] = {}
-    for wanted in batches(sorted(set(keys))):
-        rows = connection.execute(
-            select(table.merchant_id, table.item_id, table.tracked)
-            .where(tuple_(table.merchant_id, table.item_id).in_(wanted), ~table.deleted)
-            .order_by(table.merchant_id, table.item_id)
-            .with_for_update()
-        )
-        found |= {(row[0], row[1]): Item(row[1], tracked=row[2]) for row in rows}
-    return found
+    rows = connection.execute(_LOCK_ITEMS, {"keys": list(set(wanted))}).all()
+    return {(row[0], row[1]): Item(row[1], tracked=row[2]) for row in rows}
+
+
+_LOAD_OUTLETS = select(OUTLETS.c.merchant_id, OUTLETS.c.outlet_id).where(
+    among(keys(), OUTLETS.c.merchant_id)
+)
 
 
 def load_stock(
-    connection: Connection, keys: Iterable[ItemKey], merchants: Sequence[str]
+    connection: Connection, wanted: Iterable[ItemKey], merchants: Sequence[str]
 ) -> dict[str, Stock]:
     """What decisions about these items are made from, by merchant: a handful of statements,
     however many items.
     """
-    items = lock_items(connection, keys)
-    found = list(items)
-    levels = load_levels(connection, found)
-    posted = _load_posted(connection, found)
+    items: dict[str, dict[str, Item]] = {merchant: {} for merchant in merchants}
     outlets: dict[str, set[str]] = {merchant: set() for merchant in merchants}
-    for row in connection.execute(
-        select(OUTLETS.c.merchant_id, OUTLETS.c.outlet_id).where(
-            OUTLETS.c.merchant_id.in_(merchants)
-        )
+    found = lock_items(connection, wanted)
+    for (merchant, item_id), item in found.items():
+        items[merchant][item_id] = item
+    for merchant, outlet_id in connection.execute(
+        _LOAD_OUTLETS, {"keys": [(merchant,) for merchant in merchants]}
     ):
-        outlets[row[0]].add(row[1])
-    stocks = {merchant: Stock({}, frozenset(outlets[merchant]), {}, {}) for merchant in merchants}
-    by_merchant: dict[str, dict[str, Item]] = {merchant: {} for merchant in merchants}
-    for (merchant, item_id), item in items.items():
-        by_merchant[merchant][item_id] = item
-    for merchant, stock in stocks.items():
-        stock.items = by_merchant[merchant]
-    for merchant, level in levels:
+        outlets[merchant].add(outlet_id)
+    stocks = {
+        merchant: Stock(items[merchant], frozenset(outlets[merchant]), {}, {})
+        for merchant in merchants
+    }
+    for merchant, level in load_levels(connection, list(found)):
         stocks[merchant].levels[level.item_id, level.outlet_id] = level
-    for merchant, hold in posted:
+    for merchant, hold in _load_posted(connection, list(found)):
         place: Place = (hold.item_id, hold.outlet_id)
         waiting = stocks[merchant].posted
         waiting[place] = (*waiting.get(place, ()), hold)
     return stocks
 
 
-def load_levels(connection: Connection, keys: Sequence[ItemKey]) -> list[tuple[str, Level]]:
+_LOAD_LEVELS = select(
+    LEVELS.c.merchant_id,
+    LEVELS.c.item_id,
+    LEVELS.c.outlet_id,
+    LEVELS.c.on_hand,
+    LEVELS.c.reserved,
+    LEVELS.c.version,
+    LEVELS.c.observe_time,
+).where(among(keys(), LEVELS.c.merchant_id, LEVELS.c.item_id))
+
+
+def load_levels(connection: Connection, wanted: Sequence[ItemKey]) -> list[tuple[str, Level]]:
     """The levels of these items at every outlet, with their merchants."""
-    table = LEVELS.c
-    found = []
-    for wanted in batches(keys):
-        rows = connection.execute(
-            select(
-                table.merchant_id,
-                table.item_id,
-                table.outlet_id,
-                table.on_hand,
-                table.reserved,
-                table.version,
-                table.observe_time,
-            ).where(tuple_(table.merchant_id, table.item_id).in_(wanted))
-        )
-        found += [(row[0], Level(*row[1:])) for row in rows]
-    return found
+    rows = connection.execute(_LOAD_LEVELS, {"keys": wanted}).all()
+    return [(row[0], Level(*row[1:])) for row in rows]
 
 
-def _load_posted(connection: Connection, keys: Sequence[ItemKey]) -> list[tuple[str, Hold]]:
-    table = HOLDS.c
-    found = []
-    for wanted in batches(keys):
-        rows = connection.execute(
-            _holds().where(
-                tuple_(table.merchant_id, table.item_id).in_(wanted),
-                table.held,
-                table.pos_version.is_not(None),
-            )
-        )
-        found += [(row[0], Hold(*row[1:])) for row in rows]
-    return found
+_HOLDS = select(
+    HOLDS.c.merchant_id,
+    HOLDS.c.reservation_id,
+    HOLDS.c.line_id,
+    HOLDS.c.item_id,
+    HOLDS.c.outlet_id,
+    HOLDS.c.quantity,
+    HOLDS.c.pos_version,
+)
+_LOAD_POSTED = _HOLDS.where(
+    among(keys(), HOLDS.c.merchant_id, HOLDS.c.item_id),
+    HOLDS.c.held,
+    HOLDS.c.pos_version.is_not(None),
+)
 
 
-def _holds() -> Select[Any]:
-    table = HOLDS.c
-    return select(
-        table.merchant_id,
-        table.reservation_id,
-        table.line_id,
-        table.item_id,
-        table.outlet_id,
-        table.quantity,
-        table.pos_version,
-    )
+def _load_posted(connection: Connection, wanted: Sequence[ItemKey]) -> list[tuple[str, Hold]]:
+    rows = connection.execute(_LOAD_POSTED, {"keys": wanted}).all()
+    return [(row[0], Hold(*row[1:])) for row in rows]
 
 
 def load_entries(
@@ -277,63 +282,62 @@ def list_items(
 
 def save(connection: Connection, changes: Changes) -> None:
     """Saves what was decided: a handful of statements, however much it is."""
-    if changes.levels:
-        _upsert(
-            connection,
-            LEVELS,
-            [
-                {
-                    "merchant_id": merchant,
-                    "item_id": level.item_id,
-                    "outlet_id": level.outlet_id,
-                    "on_hand": level.on_hand,
-                    "reserved": level.reserved,
-                    "version": level.version,
-                    "observe_time": level.observe_time,
-                }
-                for (merchant, _, _), level in changes.levels.items()
-            ],
-        )
-    if changes.movements:
-        connection.execute(insert(MOVEMENTS), changes.movements)
-    if changes.reservations:
-        _upsert(
-            connection,
-            RESERVATIONS,
-            [
-                {
-                    "merchant_id": merchant,
-                    "reservation_id": reservation.reservation_id,
-                    "channel_id": reservation.channel_id,
-                    "cause": reservation.cause,
-                    "state": int(reservation.state),
-                    "create_time": changes.now,
-                }
-                for (merchant, _), reservation in changes.reservations.items()
-            ],
-            keep={"create_time"},
-        )
-    if changes.held:
-        connection.execute(insert(HOLDS), changes.held)
+    upsert(
+        connection,
+        LEVELS,
+        [
+            {
+                "merchant_id": merchant,
+                "item_id": level.item_id,
+                "outlet_id": level.outlet_id,
+                "on_hand": level.on_hand,
+                "reserved": level.reserved,
+                "version": level.version,
+                "observe_time": level.observe_time,
+            }
+            for (merchant, _, _), level in changes.levels.items()
+        ],
+    )
+    append(connection, MOVEMENTS, changes.movements)
+    upsert(
+        connection,
+        RESERVATIONS,
+        [
+            {
+                "merchant_id": merchant,
+                "reservation_id": reservation.reservation_id,
+                "channel_id": reservation.channel_id,
+                "cause": reservation.cause,
+                "state": int(reservation.state),
+                "create_time": changes.now,
+            }
+            for (merchant, _), reservation in changes.reservations.items()
+        ],
+        keep=["create_time"],
+    )
+    append(connection, HOLDS, changes.held)
     _save_holds(connection, changes)
+
+
+_HOLD_KEY = ("merchant_id", "reservation_id", "line_id", "outlet_id")
+_IS_HOLD = and_(*(HOLDS.c[name] == bindparam(f"key_{name}") for name in _HOLD_KEY))
+_POST_HOLDS = update(HOLDS).where(_IS_HOLD).values(pos_version=bindparam("version"))
+_END_HOLDS = update(HOLDS).where(_IS_HOLD).values(held=False)
 
 
 def _save_holds(connection: Connection, changes: Changes) -> None:
     """Saves how holds went on: posted, with the sale's version, or ended."""
-    for key, pos_version in changes.posted.items():
-        connection.execute(update(HOLDS).where(_is_hold(key)).values(pos_version=pos_version))
-    for key in changes.ended:
-        connection.execute(update(HOLDS).where(_is_hold(key)).values(held=False))
+    if changes.posted:
+        connection.execute(
+            _POST_HOLDS,
+            [_hold_row(key) | {"version": version} for key, version in changes.posted.items()],
+        )
+    if changes.ended:
+        connection.execute(_END_HOLDS, [_hold_row(key) for key in changes.ended])
 
 
-def _is_hold(key: tuple[str, str, str, str]) -> Any:
-    table = HOLDS.c
-    return and_(
-        table.merchant_id == key[0],
-        table.reservation_id == key[1],
-        table.line_id == key[2],
-        table.outlet_id == key[3],
-    )
+def _hold_row(key: tuple[str, str, str, str]) -> dict[str, Any]:
+    return {f"key_{name}": value for name, value in zip(_HOLD_KEY, key, strict=True)}
 
 
 def hold_rows(merchant: str, reservation: Reservation) -> list[dict[str, Any]]:
@@ -353,20 +357,28 @@ def hold_rows(merchant: str, reservation: Reservation) -> list[dict[str, Any]]:
     ]
 
 
+_LOAD_HOLDS = (
+    _HOLDS.add_columns(HOLDS.c.held)
+    .where(among(keys(), HOLDS.c.merchant_id, HOLDS.c.reservation_id))
+    .order_by(HOLDS.c.merchant_id, HOLDS.c.reservation_id, HOLDS.c.line_id, HOLDS.c.outlet_id)
+)
+_LOAD_RESERVATIONS = select(
+    RESERVATIONS.c.merchant_id,
+    RESERVATIONS.c.reservation_id,
+    RESERVATIONS.c.channel_id,
+    RESERVATIONS.c.cause,
+    RESERVATIONS.c.state,
+).where(among(keys(), RESERVATIONS.c.merchant_id, RESERVATIONS.c.reservation_id))
+
+
 def load_reservations(
-    connection: Connection, keys: Sequence[tuple[str, str]]
+    connection: Connection, wanted: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], tuple[Reservation, list[Hold]]]:
     """The reservations with these keys (merchant, id), each with what it still holds."""
-    table, holds = RESERVATIONS.c, HOLDS.c
     found: dict[tuple[str, str], tuple[Reservation, list[Hold]]] = {}
     parts: dict[tuple[str, str], list[Allocation]] = {}
     held: dict[tuple[str, str], list[Hold]] = {}
-    for row in connection.execute(
-        _holds()
-        .add_columns(holds.held)
-        .where(tuple_(holds.merchant_id, holds.reservation_id).in_(keys))
-        .order_by(holds.merchant_id, holds.reservation_id, holds.line_id, holds.outlet_id)
-    ):
+    for row in connection.execute(_LOAD_HOLDS, {"keys": wanted}):
         hold = Hold(*row[1:7])
         key = (row[0], hold.reservation_id)
         parts.setdefault(key, []).append(
@@ -374,11 +386,7 @@ def load_reservations(
         )
         if row.held:
             held.setdefault(key, []).append(hold)
-    for row in connection.execute(
-        select(
-            table.merchant_id, table.reservation_id, table.channel_id, table.cause, table.state
-        ).where(tuple_(table.merchant_id, table.reservation_id).in_(keys))
-    ):
+    for row in connection.execute(_LOAD_RESERVATIONS, {"keys": wanted}):
         key = (row[0], row[1])
         state = State(row.state)
         if state is State.POSTED and key not in held:
@@ -388,26 +396,44 @@ def load_reservations(
     return found
 
 
+_FIGURES = select(
+    ONLINE.c.merchant_id,
+    ONLINE.c.channel_id,
+    ONLINE.c.item_id,
+    ONLINE.c.quantity,
+    ONLINE.c.version,
+    ONLINE.c.update_time,
+)
+_LOAD_FIGURES = _FIGURES.where(
+    among(keys(), ONLINE.c.merchant_id, ONLINE.c.channel_id, ONLINE.c.item_id)
+)
+_LOAD_ALL_FIGURES = _FIGURES.where(
+    ONLINE.c.merchant_id == bindparam("merchant_id"),
+    ONLINE.c.channel_id == bindparam("channel_id"),
+)
+
+
+def load_figures(connection: Connection, wanted: Sequence[FigureKey]) -> dict[FigureKey, Online]:
+    """What is kept of figures, of any merchants and channels, by key."""
+    rows = connection.execute(_LOAD_FIGURES, {"keys": wanted}).all()
+    return {(row[0], row[1], row[2]): Online(*row[1:]) for row in rows}
+
+
 def load_online(
     connection: Connection, merchant: str, channel_id: str, item_ids: Sequence[str] | None
 ) -> dict[str, Online]:
     """What is kept of a channel's figures: of these items, or of all."""
-    table = ONLINE.c
-    everything = select(
-        table.channel_id, table.item_id, table.quantity, table.version, table.update_time
-    ).where(table.merchant_id == merchant, table.channel_id == channel_id)
     if item_ids is None:
-        return {row[1]: Online(*row) for row in connection.execute(everything)}
-    return {
-        row[1]: Online(*row)
-        for wanted in batches(item_ids)
-        for row in connection.execute(everything.where(table.item_id.in_(wanted)))
-    }
+        key = {"merchant_id": merchant, "channel_id": channel_id}
+        return {row[2]: Online(*row[1:]) for row in connection.execute(_LOAD_ALL_FIGURES, key)}
+    wanted = [(merchant, channel_id, item_id) for item_id in item_ids]
+    found = load_figures(connection, wanted)
+    return {item_id: figure for (_, _, item_id), figure in found.items()}
 
 
-def save_online(connection: Connection, merchant: str, figures: Sequence[Online]) -> None:
-    """Keeps new figures."""
-    _upsert(
+def save_figures(connection: Connection, figures: Sequence[tuple[str, Online]]) -> None:
+    """Keeps new figures, each given with its merchant."""
+    upsert(
         connection,
         ONLINE,
         [
@@ -419,7 +445,7 @@ def save_online(connection: Connection, merchant: str, figures: Sequence[Online]
                 "version": figure.version,
                 "update_time": figure.update_time,
             }
-            for figure in figures
+            for merchant, figure in figures
         ],
     )
 
@@ -440,6 +466,17 @@ def sum_available(connection: Connection, merchant: str, outlets: Sequence[str])
     return {row[0]: int(row[1]) for row in rows}
 
 
+_FORGET_ITEMS = (
+    update(ITEMS)
+    .where(
+        ITEMS.c.merchant_id == bindparam("owner"),
+        ITEMS.c.product_id == bindparam("product"),
+        ITEMS.c.revision < bindparam("newer"),
+    )
+    .values(deleted=True, revision=bindparam("newer"))
+)
+
+
 def learn_items(
     connection: Connection, rows: Sequence[dict[str, Any]], gone: Sequence[dict[str, Any]]
 ) -> None:
@@ -448,55 +485,21 @@ def learn_items(
     `rows` have the columns of `items`; `gone` name products (`merchant_id`, `product_id`,
     `revision`) whose items that are not among `rows` exist no more.
     """
-    for product in gone:
+    if gone:
         connection.execute(
-            update(ITEMS)
-            .where(
-                ITEMS.c.merchant_id == product["merchant_id"],
-                ITEMS.c.product_id == product["product_id"],
-                ITEMS.c.revision < product["revision"],
-            )
-            .values(deleted=True, revision=product["revision"])
+            _FORGET_ITEMS,
+            [
+                {
+                    "owner": product["merchant_id"],
+                    "product": product["product_id"],
+                    "newer": product["revision"],
+                }
+                for product in gone
+            ],
         )
-    if rows:
-        statement: Any = _insert(connection, ITEMS)
-        new = statement.excluded
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=[ITEMS.c.merchant_id, ITEMS.c.item_id],
-                set_={
-                    "product_id": new.product_id,
-                    "tracked": new.tracked,
-                    "deleted": new.deleted,
-                    "revision": new.revision,
-                },
-                # Revisions count within a product: an item that moved to another one is new there.
-                where=(ITEMS.c.revision <= new.revision) | (ITEMS.c.product_id != new.product_id),
-            ),
-            rows,
-        )
+    upsert(connection, ITEMS, rows, where=_is_newer)
 
 
-def _insert(connection: Connection, table: Any) -> Any:
-    kind = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return kind.insert(table)
-
-
-def _upsert(
-    connection: Connection,
-    table: Any,
-    rows: list[dict[str, Any]],
-    keep: Iterable[str] = (),
-) -> None:
-    """Inserts rows or replaces those with the same key, but for the columns to `keep`."""
-    statement = _insert(connection, table)
-    keys = {column.name for column in table.primary_key}
-    changed = {
-        column.name: statement.excluded[column.name]
-        for column in table.columns
-        if column.name not in keys and column.name not in keep
-    }
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed),
-        rows,
-    )
+def _is_newer(new: Any) -> ColumnElement[bool]:
+    """Revisions count within a product: an item that moved to another one is new there."""
+    return or_(ITEMS.c.revision <= new.revision, ITEMS.c.product_id != new.product_id)

@@ -1,7 +1,7 @@
 """Stock on the wire."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -23,6 +23,9 @@ from tillbridge.catalog.v1 import events_pb2 as catalog_events_pb2
 from tillbridge.inventory.v1 import events_pb2
 from tillbridge.inventory.v1 import inventory_pb2 as pb
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
+
 
 def quantity(decimal: str) -> int:
     """Decimal text, which the contract has checked, in thousandths."""
@@ -35,9 +38,9 @@ def time(moment: datetime | None) -> Timestamp | None:
     """A time, absent when there is none."""
     if moment is None:
         return None
-    found = Timestamp()
-    found.FromDatetime(moment)
-    return found
+    # By hand, since Timestamp.FromDatetime takes five times as long and every level has a time.
+    seconds, rest = divmod(moment - _EPOCH, _SECOND)
+    return Timestamp(seconds=seconds, nanos=rest.microseconds * 1000)
 
 
 def moment(request: pb.AdjustStockRequest | pb.Count, now: datetime) -> datetime:

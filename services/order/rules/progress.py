@@ -134,6 +134,8 @@ def _once_held(order: Order, document: Document, channel: Channel) -> Step | Wai
         return Step.RELEASE  # ORD-13
     if not _as_held(order):
         return LINES_CHANGED
+    if _buyer_changed(order, document):
+        return Step.MATCH
     # ORD-02, ORD-03: where the channel posts on payment, the order stays held until it is paid.
     waits = channel.posting is PostingPolicy.ON_PAYMENT and not document.paid
     return None if waits else Step.POST
@@ -151,9 +153,7 @@ def _after_posting(
         return Step.COMMIT
     if not follows:
         return CANCELED if document.canceled else LINES_CHANGED
-    if order.buyer is None or order.buyer.address != document.address:
-        return Step.MATCH
-    return None
+    return Step.MATCH if _buyer_changed(order, document) else None
 
 
 def _before_hold(order: Order) -> Step:
@@ -163,6 +163,10 @@ def _before_hold(order: Order) -> Step:
         OrderState.MATCHED: Step.OPEN_HOLD,
     }
     return steps[order.state]
+
+
+def _buyer_changed(order: Order, document: Document) -> bool:
+    return order.buyer is None or order.buyer.address != document.address
 
 
 def _as_held(order: Order) -> bool:

@@ -1,0 +1,55 @@
+"""The process that calls: 32 callers on one channel, each waiting for its answer.
+
+Run as `python -m tests.bench.load ADDRESS TOKEN`. It reads one JSON object a line, `{"kind",
+"seconds", "callers"}`, and writes one, `{"calls", "seconds"}`. It hands bytes to grpc and looks at
+none of the answers, to leave the machine to the server.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Callable
+
+import grpc
+import uvloop
+
+from tests.bench import empty, stock
+
+Next = Callable[[], bytes]
+
+_KINDS: dict[str, tuple[str, Next]] = {
+    "empty": (empty.PATH, bytes),
+    "count": (stock.PATH, lambda: stock.request(1)),
+    "batch": (stock.PATH, lambda: stock.request(stock.BATCH)),
+}
+
+
+async def _run(channel: grpc.aio.Channel, token: str, order: dict[str, float | str]) -> int:
+    """Calls for the time asked for; returns how many calls were answered."""
+    path, body = _KINDS[str(order["kind"])]
+    method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
+    metadata = (("authorization", f"Bearer {token}"),)
+    until = time.monotonic() + float(order["seconds"])
+    answered = 0
+
+    async def caller() -> None:
+        nonlocal answered
+        while time.monotonic() < until:
+            await method(body(), metadata=metadata, timeout=30)
+            answered += 1
+
+    await asyncio.gather(*(caller() for _ in range(int(order["callers"]))))
+    return answered
+
+
+async def _main(address: str, token: str) -> None:
+    async with grpc.aio.insecure_channel(address) as channel:
+        for line in sys.stdin:  # nothing else runs while it waits for the next order
+            begin = time.monotonic()
+            calls = await _run(channel, token, json.loads(line))
+            print(json.dumps({"calls": calls, "seconds": time.monotonic() - begin}), flush=True)
+
+
+if __name__ == "__main__":
+    uvloop.run(_main(*sys.argv[1:3]))

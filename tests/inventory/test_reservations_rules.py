@@ -1,0 +1,400 @@
+"""Which outlet gives what, and how a hold ends, case by case."""
+
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import count as numbers
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from services.chassis.errors import DomainError
+from services.inventory.rules.channels import Channel, Profile, Register, create
+from services.inventory.rules.reservations import (
+    Line,
+    Reservation,
+    State,
+    allocate,
+    candidates,
+    commit,
+    release,
+    reserve,
+)
+from services.inventory.rules.stock import (
+    Count,
+    Draft,
+    Hold,
+    Item,
+    Kind,
+    Level,
+    Stock,
+    adjust,
+    count,
+)
+
+NOON = datetime(2026, 7, 4, 12, tzinfo=UTC)
+A, B, C = "a", "b", "c"
+OUTLETS = (A, B, C)
+ITEMS, PLACES = st.sampled_from("xyz"), st.sampled_from(OUTLETS)
+THINGS = st.sampled_from(["mug", "rope"])
+
+
+def channel_of(profile: Profile, register_outlet: str = A) -> Channel:
+    """A channel that all outlets feed, as far as its profile allows."""
+    primary = profile is Profile.RETAIL_R_ECOM
+    only = profile is Profile.RETAIL_X_ECWID
+    return create(
+        "ch-1",
+        "Web",
+        profile,
+        register=None if primary else Register("till", "Till", register_outlet),
+        primary_outlet_id=B if primary else "",
+        wanted=[] if only else OUTLETS,
+        external_pos=False,
+    )
+
+
+# Profile, the outlet of the register, the outlet that the method is tied to, and who may give.
+@pytest.mark.rule("ORD-10")
+@pytest.mark.rule("INV-12")
+@pytest.mark.parametrize(
+    ("profile", "register_outlet", "tied", "expected"),
+    [
+        (Profile.RETAIL_R_ECOM,  A, "", (B,)),         # the primary
+        (Profile.RETAIL_R_ECOM,  A, C,  (C,)),
+        (Profile.RETAIL_X_ECOM,  A, "", (A, B, C)),
+        (Profile.RETAIL_X_ECOM,  C, "", (C, A, B)),    # the register's first, then the order
+        (Profile.RETAIL_X_ECOM,  C, B,  (B,)),         # pickup is always tied
+        (Profile.RETAIL_X_ECWID, A, "", (A,)),         # the register's
+        (Profile.RETAIL_X_ECWID, A, C,  (C,)),
+    ],
+)  # fmt: skip
+def test_the_outlets_that_may_give(
+    profile: Profile, register_outlet: str, tied: str, expected: tuple[str, ...]
+) -> None:
+    assert expected == candidates(channel_of(profile, register_outlet), tied)
+
+
+def test_a_channel_that_lost_its_register_says_so() -> None:
+    channel = replace(channel_of(Profile.RETAIL_X_ECWID), register_outlet_id="")
+    with pytest.raises(DomainError) as found:
+        candidates(channel, "")
+    assert found.value.reason == "REGISTER_MISSING"
+
+
+# What is free as {item: (at a, at b, at c)}, the lines as quantity and item, and the allocations as
+# line, outlet and quantity, or the facts of the refusal. Outlets are asked in the order a, b, c.
+@pytest.mark.rule("ORD-10")
+@pytest.mark.parametrize(
+    ("free", "asked", "expected"),
+    [
+        # one outlet has the whole order: the first such
+        ({"x": (5, 5, 5)},                  "5x",    "1a5"),
+        ({"x": (4, 5, 5)},                  "5x",    "1b5"),
+        ({"x": (5, 9, 9), "y": (0, 0, 1)},  "5x 1y", "1c5 2c1"),
+        ({"x": (5, 5, 0), "y": (0, 1, 1)},  "5x 1y", "1b5 2b1"),
+        # none has: whole lines, each at the first that has it
+        ({"x": (5, 0, 0), "y": (0, 1, 1)},  "5x 1y", "1a5 2b1"),
+        ({"x": (0, 0, 5), "y": (1, 1, 0)},  "5x 1y", "1c5 2a1"),
+        # no outlet has the line: it is divided, in order
+        ({"x": (2, 2, 2)},                  "5x",    "1a2 1b2 1c1"),
+        ({"x": (2, 0, 3)},                  "5x",    "1a2 1c3"),
+        ({"x": (2, 2, 2), "y": (0, 1, 0)},  "1y 5x", "1b1 2a2 2b2 2c1"),
+        # two lines of one item draw on the same stock
+        ({"x": (5, 5, 0)},                  "3x 2x", "1a3 2a2"),
+        ({"x": (4, 5, 0)},                  "3x 2x", "1b3 2b2"),
+        ({"x": (3, 2, 0)},                  "2x 3x", "1b2 2a3"),
+        ({"x": (3, 2, 0)},                  "4x 1x", "1a2 1b2 2a1"),
+        # not enough in all: all or nothing, with the first short item
+        ({"x": (2, 2, 2)},                  "7x",    ("x", "0.007", "0.006")),
+        ({"x": (2, 2, 2)},                  "4x 3x", ("x", "0.007", "0.006")),
+        ({"x": (9, 0, 0)},                  "1x 1y", ("y", "0.001", "0")),
+        ({},                                "1x",    ("x", "0.001", "0")),
+        # nothing that is tracked is asked
+        ({"x": (1, 1, 1)},                  "",      ""),
+    ],
+)  # fmt: skip
+def test_an_order_is_divided_as_little_as_can_be(
+    free: dict[str, tuple[int, int, int]],
+    asked: str,
+    expected: str | tuple[str, str, str],
+) -> None:
+    lines = [
+        Line(str(number), line[1], int(line[0])) for number, line in enumerate(asked.split(), 1)
+    ]
+    places = {
+        (item, outlet): quantity
+        for item, row in free.items()
+        for outlet, quantity in zip(OUTLETS, row, strict=True)
+    }
+    if isinstance(expected, tuple):
+        with pytest.raises(DomainError) as found:
+            allocate(lines, OUTLETS, places)
+        facts = found.value.facts
+        assert found.value.reason == "INSUFFICIENT_STOCK"
+        assert expected == (facts["item_id"], facts["asked"], facts["available"])
+        return
+    assert expected == " ".join(
+        f"{given.line_id}{given.outlet_id}{given.quantity}"
+        for given in allocate(lines, OUTLETS, places)
+    )
+
+
+@pytest.mark.rule("ORD-10")
+@pytest.mark.rule("INV-14")
+@given(
+    free=st.dictionaries(
+        st.tuples(st.sampled_from("xyz"), st.sampled_from(OUTLETS)), st.integers(0, 9)
+    ),
+    asked=st.lists(st.tuples(st.sampled_from("xyz"), st.integers(1, 9)), max_size=6),
+)
+def test_what_is_allocated_is_exactly_what_was_asked_and_never_more_than_is_free(
+    free: dict[tuple[str, str], int], asked: list[tuple[str, int]]
+) -> None:
+    lines = [Line(str(number), *line) for number, line in enumerate(asked)]
+    wanted, there = Counter[str](), Counter[str]()
+    for item, quantity in asked:
+        wanted[item] += quantity
+    for (item, _), quantity in free.items():
+        there[item] += quantity
+    before = dict(free)
+    try:
+        given_parts = allocate(lines, OUTLETS, free)
+    except DomainError:
+        assert any(wanted[item] > there[item] for item in wanted)
+        return
+    finally:
+        assert before == free
+    assert all(wanted[item] <= there[item] for item in wanted)
+    by_line, by_place = Counter[str](), Counter[tuple[str, str]]()
+    for part in given_parts:
+        assert part.quantity > 0
+        by_line[part.line_id] += part.quantity
+        by_place[part.item_id, part.outlet_id] += part.quantity
+    assert by_line == {line.line_id: line.quantity for line in lines}
+    assert all(quantity <= free[place] for place, quantity in by_place.items())
+    assert len({(part.line_id, part.outlet_id) for part in given_parts}) == len(given_parts)
+
+
+def shop(on_hand: int = 5, version: int = 0) -> Stock:
+    items = {"mug": Item("mug"), "card": Item("card", tracked=False)}
+    levels = {("mug", A): Level("mug", A, on_hand, 0, version)}
+    return Stock(items, frozenset(OUTLETS), levels, {})
+
+
+@pytest.mark.rule("INV-01")
+def test_what_is_not_tracked_is_held_nowhere() -> None:
+    draft = shop().draft()
+    channel = channel_of(Profile.RETAIL_X_ECOM)
+    lines = [Line("1", "card", 1000), Line("2", "mug", 2)]
+    assert [
+        (given.line_id, given.outlet_id, given.quantity)
+        for given in reserve(draft, channel, lines, "")
+    ] == [("2", A, 2)]
+
+
+def held(stock: Stock, quantity: int = 2) -> tuple[Reservation, list[Hold]]:
+    """A reservation of some mugs at the register's outlet."""
+    draft = stock.draft()
+    given = reserve(draft, channel_of(Profile.RETAIL_X_ECWID), [Line("1", "mug", quantity)], "")
+    stock.accept(draft)
+    holds = [Hold("rs-1", one.line_id, one.item_id, one.outlet_id, one.quantity) for one in given]
+    return Reservation("rs-1", "ch-1", "order XJ12H", State.HELD, tuple(given)), holds
+
+
+# The version of the posted sale (None: no outside point of sale) or "release"; the version of the
+# level; and (state, on hand, held, units sold in the ledger) afterwards, of 5 with 2 held.
+@pytest.mark.rule("INV-03")
+@pytest.mark.parametrize(
+    ("end", "level_version", "expected"),
+    [
+        (None,      0,   (State.COMMITTED, 3, 0, [-2])),
+        (110,       100, (State.POSTED,    5, 2, [])),     # no level includes it yet
+        (110,       110, (State.POSTED,    5, 2, [])),
+        (110,       111, (State.POSTED,    5, 0, [])),     # the level came before the news
+        ("release", 0,   (State.RELEASED,  5, 0, [])),
+    ],
+)  # fmt: skip
+def test_a_hold_ends_once_with_what_its_end_means(
+    end: int | str | None, level_version: int, expected: tuple[State, int, int, list[int]]
+) -> None:
+    stock = shop(version=level_version)
+    reservation, holds = held(stock)
+    draft = stock.draft()
+    if isinstance(end, str):
+        after = release(draft, reservation, holds)
+    else:
+        after = commit(draft, reservation, holds, end, NOON)
+    level = draft.level("mug", A)
+    moved = [one.quantity for one in draft.movements]
+    assert expected == (after.state, level.on_hand, level.reserved, moved)
+
+
+# The state that a reservation is in, what is asked of it, and the state or reason that answers.
+@pytest.mark.parametrize(
+    ("state", "ask", "expected"),
+    [
+        (State.HELD,      "commit",  State.COMMITTED),
+        (State.POSTED,    "commit",  State.POSTED),        # again: nothing
+        (State.COMMITTED, "commit",  State.COMMITTED),
+        (State.RELEASED,  "commit",  "RESERVATION_ENDED"),
+        (State.HELD,      "release", State.RELEASED),
+        (State.POSTED,    "release", "RESERVATION_ENDED"),
+        (State.COMMITTED, "release", "RESERVATION_ENDED"),
+        (State.RELEASED,  "release", State.RELEASED),      # again: nothing
+    ],
+)  # fmt: skip
+def test_a_reservation_ends_once(state: State, ask: str, expected: State | str) -> None:
+    stock = shop()
+    reservation, holds = held(stock)
+    reservation = replace(reservation, state=state)
+    draft = stock.draft()
+
+    def answer() -> Reservation:
+        if ask == "commit":
+            return commit(draft, reservation, holds, None, NOON)
+        return release(draft, reservation, holds)
+
+    if isinstance(expected, str):
+        with pytest.raises(DomainError) as found:
+            answer()
+        assert (expected, state.name) == (found.value.reason, found.value.facts["state"])
+    else:
+        assert expected is answer().state
+    if expected is state or isinstance(expected, str):
+        assert (draft.levels, draft.movements, draft.ended) == ({}, [], [])
+
+
+class Holding(RuleBasedStateMachine):
+    """Buyers, tills and an outside point of sale, in any order.
+
+    Never is more promised than an outlet has, what is held adds up, and the ledger is the level.
+    """
+
+    held = Bundle("held")
+    posted = Bundle("posted")
+
+    def __init__(self) -> None:
+        super().__init__()
+        items = {name: Item(name) for name in ("mug", "rope")}
+        self.stock = Stock(items, frozenset(OUTLETS), {}, {})
+        self.channel = channel_of(Profile.RETAIL_X_ECOM)
+        self.holds: dict[str, list[Hold]] = {}
+        self.ledger = Counter[tuple[str, str]]()
+        self.versions = numbers(1)
+        self.ids = numbers(1)
+
+    def take(self, draft: Draft) -> None:
+        for moved in draft.movements:
+            self.ledger[moved.item_id, moved.outlet_id] += moved.quantity
+        ended = {(one.reservation_id, one.line_id, one.outlet_id) for one in draft.ended}
+        for reservation_id, holds in self.holds.items():
+            self.holds[reservation_id] = [
+                one for one in holds if (reservation_id, one.line_id, one.outlet_id) not in ended
+            ]
+        self.stock.accept(draft)
+
+    @rule(
+        item=st.sampled_from(["mug", "rope"]),
+        outlet=st.sampled_from(OUTLETS),
+        told=st.integers(-3, 9),
+    )
+    def count(self, item: str, outlet: str, told: int) -> None:
+        draft = self.stock.draft()
+        count(draft, Count(item, outlet, told, next(self.versions), NOON))
+        self.take(draft)
+
+    @rule(
+        item=st.sampled_from(["mug", "rope"]),
+        outlet=st.sampled_from(OUTLETS),
+        sold=st.integers(-3, 4),
+    )
+    def sell_at_the_till(self, item: str, outlet: str, sold: int) -> None:
+        draft = self.stock.draft()
+        adjust(draft, (item, outlet), Kind.POS_SALE, -sold, NOON)
+        self.take(draft)
+
+    @rule(
+        target=held,
+        asked=st.lists(st.tuples(THINGS, st.integers(1, 6)), min_size=1, max_size=3),
+        tied=st.sampled_from(["", *OUTLETS]),
+    )
+    def reserve(self, asked: list[tuple[str, int]], tied: str) -> Reservation | None:
+        draft = self.stock.draft()
+        before = {place: level.available for place, level in self.stock.levels.items()}
+        lines = [Line(str(number), *line) for number, line in enumerate(asked)]
+        try:
+            given_parts = reserve(draft, self.channel, lines, tied)
+        except DomainError as refusal:
+            if refusal.reason != "INSUFFICIENT_STOCK":
+                raise
+            return None
+        promised = Counter[tuple[str, str]]()
+        for part in given_parts:
+            promised[part.item_id, part.outlet_id] += part.quantity
+        assert all(quantity <= before[place] for place, quantity in promised.items())
+        reservation_id = f"rs-{next(self.ids)}"
+        self.holds[reservation_id] = [
+            Hold(reservation_id, one.line_id, one.item_id, one.outlet_id, one.quantity)
+            for one in given_parts
+        ]
+        self.take(draft)
+        return Reservation(reservation_id, "ch-1", "", State.HELD, tuple(given_parts))
+
+    @rule(target=posted, reservation=consumes(held), outside=st.booleans())
+    def commit(self, reservation: Reservation | None, outside: bool) -> Reservation | None:
+        if reservation is None:
+            return None
+        draft = self.stock.draft()
+        version = next(self.versions) if outside else None
+        holds = self.holds[reservation.reservation_id]
+        after = commit(draft, reservation, holds, version, NOON)
+        self.take(draft)
+        return after
+
+    @rule(reservation=consumes(held))
+    def release(self, reservation: Reservation | None) -> None:
+        if reservation is None:
+            return
+        draft = self.stock.draft()
+        release(draft, reservation, self.holds[reservation.reservation_id])
+        self.take(draft)
+
+    @rule(reservation=posted)
+    def commit_again(self, reservation: Reservation | None) -> None:
+        if reservation is None:
+            return
+        draft = self.stock.draft()
+        commit(draft, reservation, self.holds[reservation.reservation_id], None, NOON)
+        assert (draft.levels, draft.movements) == ({}, [])
+
+    @invariant()
+    def what_is_held_adds_up(self) -> None:
+        kept = Counter[tuple[str, str]]()
+        for holds in self.holds.values():
+            for one in holds:
+                kept[one.item_id, one.outlet_id] += one.quantity
+        for place, level in self.stock.levels.items():
+            assert kept[place] == level.reserved >= 0
+
+    @invariant()
+    def the_ledger_is_the_level(self) -> None:
+        assert all(
+            self.ledger[place] == level.on_hand for place, level in self.stock.levels.items()
+        )
+
+
+@pytest.mark.rule("INV-14")
+def test_no_more_is_ever_promised_than_an_outlet_has() -> None:
+    run_state_machine_as_test(
+        Holding, settings=settings(max_examples=60, stateful_step_count=25, deadline=None)
+    )

@@ -1,0 +1,402 @@
+"""The catalog, customer and inventory services as small real servers, which can be made to fail.
+
+They keep their contracts as far as the order service relies on them: request ids are remembered,
+stock is held all or nothing, refusals carry their reasons.
+"""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, TypeVar, cast
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor_pool import Default
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from services.chassis import status
+from services.chassis.errors import DomainError
+from tests.harness import MERCHANT
+from tillbridge.catalog.v1 import catalog_pb2
+from tillbridge.catalog.v1 import events_pb2 as catalog_events_pb2
+from tillbridge.customer.v1 import customer_pb2
+from tillbridge.errors.v1 import errors_pb2
+from tillbridge.events.v1 import events_pb2
+from tillbridge.inventory.v1 import channels_pb2, inventory_pb2
+
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response", bound=Message)
+Context = Any
+
+POS, ECOM = channels_pb2.FULFILLMENT_POLICY_POS, channels_pb2.FULFILLMENT_POLICY_ECOM
+ON_PLACEMENT = channels_pb2.POSTING_POLICY_ON_PLACEMENT
+ON_PAYMENT = channels_pb2.POSTING_POLICY_ON_PAYMENT
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A call that goes wrong: before its effect, or after it, when only the answer is lost."""
+
+    reason: str = "OVERLOADED"
+    after_effect: bool = False
+
+
+@dataclass(slots=True)
+class World:
+    """What the other services know and were asked."""
+
+    items: dict[str, str] = field(default_factory=dict)
+    """SKU by item id."""
+    shared_addresses: set[str] = field(default_factory=set)
+    """Addresses that several profiles have."""
+    profiles: dict[str, str] = field(default_factory=dict)
+    channels: dict[str, channels_pb2.Channel] = field(default_factory=dict)
+    on_hand: dict[tuple[str, str], Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    """By item and outlet; what is held is still in it."""
+    reservations: dict[str, inventory_pb2.Reservation] = field(default_factory=dict)
+    pos_versions: dict[str, int] = field(default_factory=dict)
+    """What reservations were committed with, where that was something."""
+    events: list[events_pb2.Event] = field(default_factory=list)
+    calls: list[tuple[str, Message]] = field(default_factory=list)
+    faults: dict[str, deque[Fault]] = field(default_factory=lambda: defaultdict(deque))
+    answers: dict[tuple[str, str], tuple[bytes, Message]] = field(default_factory=dict)
+
+    def add_channel(
+        self,
+        channel_id: str,
+        *,
+        posting: "channels_pb2.PostingPolicy.ValueType" = ON_PLACEMENT,
+        fulfillment: "channels_pb2.FulfillmentPolicy.ValueType" = POS,
+        external_pos: bool = False,
+    ) -> None:
+        """A channel with a register at Main; Harbour feeds it too."""
+        self.channels[channel_id] = channels_pb2.Channel(
+            channel_id=channel_id,
+            policies=channels_pb2.ChannelPolicies(
+                posting=posting, fulfillment=fulfillment, external_pos=external_pos
+            ),
+            register_id="till-1",
+            register_outlet_id="main",
+            connected_outlet_ids=["main", "harbour"],
+        )
+
+    def fail(self, method: str, times: int = 1, fault: Fault = Fault()) -> None:
+        """Makes the next calls of `method` go wrong."""
+        self.faults[method].extend([fault] * times)
+
+    def asked(self, method: str) -> list[Any]:
+        """The requests of `method`, in order."""
+        return [request for name, request in self.calls if name == method]
+
+    def available(self, item_id: str) -> float:
+        """What may still be promised of an item, over all outlets."""
+        outlets = [outlet for item, outlet in self.on_hand if item == item_id]
+        return float(sum(self._free(item_id, outlet) for outlet in outlets))
+
+    def create_item(self, item_id: str, sku: str) -> None:
+        """The catalog learns of an item and tells so."""
+        self.items[item_id] = sku
+        changed = catalog_events_pb2.ProductChanged(
+            product_id=f"of-{item_id}",
+            items=[catalog_events_pb2.ProductItem(item_id=item_id, sku=sku)],
+        )
+        data = AnyMessage()
+        data.Pack(changed)
+        self.events.append(
+            events_pb2.Event(
+                type=changed.DESCRIPTOR.full_name,
+                merchant_id=MERCHANT,
+                cursor=len(self.events) + 1,
+                data=data,
+            )
+        )
+
+    async def answer(
+        self, request: Request, context: Context, effect: Callable[[Request], Response]
+    ) -> Response:
+        """Answers a call: with a fault if one is set, as before if it came before, or anew."""
+        method = request.DESCRIPTOR.name.removesuffix("Request")
+        self.calls.append((method, request))
+        fault = self.faults[method].popleft() if self.faults[method] else None
+        if fault and not fault.after_effect:
+            await _abort(context, DomainError(fault.reason, f"{method} was made to fail"))
+        try:
+            response = self._once(method, request, effect)
+        except DomainError as refusal:
+            await _abort(context, refusal)
+            raise
+        if fault:
+            await _abort(context, DomainError(fault.reason, f"the answer of {method} is lost"))
+        return response
+
+    def _once(
+        self, method: str, request: Request, effect: Callable[[Request], Response]
+    ) -> Response:
+        request_id = getattr(request, "request_id", "")
+        if not request_id:
+            return effect(request)
+        body = request.SerializeToString(deterministic=True)
+        known = self.answers.get((method, request_id))
+        if known is None:
+            response = effect(request)
+            self.answers[method, request_id] = (body, response)
+            return response
+        if known[0] != body:
+            raise DomainError("REQUEST_ID_REUSED", "another body", request_id=request_id)
+        return cast("Response", known[1])
+
+    def _free(self, item_id: str, outlet_id: str) -> Decimal:
+        held = sum(
+            Decimal(part.quantity)
+            for reservation in self.reservations.values()
+            if reservation.state
+            in {inventory_pb2.RESERVATION_STATE_HELD, inventory_pb2.RESERVATION_STATE_POSTED}
+            for part in reservation.allocations
+            if (part.item_id, part.outlet_id) == (item_id, outlet_id)
+        )
+        return self.on_hand[item_id, outlet_id] - held
+
+    def resolve(self, request: catalog_pb2.ResolveItemsRequest) -> catalog_pb2.ResolveItemsResponse:
+        return catalog_pb2.ResolveItemsResponse(
+            items=[self._resolve(reference) for reference in request.references]
+        )
+
+    def _resolve(self, reference: catalog_pb2.ItemReference) -> catalog_pb2.ResolvedItem:
+        if reference.item_id in self.items:
+            return catalog_pb2.ResolvedItem(item_id=reference.item_id)
+        found = [item for item, sku in self.items.items() if sku == reference.sku]
+        if len(found) == 1:
+            return catalog_pb2.ResolvedItem(item_id=found[0])
+        reason = (
+            errors_pb2.ERROR_REASON_SKU_AMBIGUOUS
+            if found
+            else errors_pb2.ERROR_REASON_ITEM_NOT_FOUND
+        )
+        return catalog_pb2.ResolvedItem(reason=reason)
+
+    def match(
+        self, request: customer_pb2.MatchCustomerRequest
+    ) -> customer_pb2.MatchCustomerResponse:
+        address = request.email.strip().casefold()
+        if address in self.shared_addresses:
+            raise DomainError("CUSTOMER_AMBIGUOUS", f"several profiles have {request.email!r}")
+        created = address not in self.profiles
+        customer_id = self.profiles.setdefault(address, f"customer-{len(self.profiles) + 1}")
+        customer = customer_pb2.Customer(customer_id=customer_id)
+        return customer_pb2.MatchCustomerResponse(customer=customer, created=created)
+
+    def channel(self, request: channels_pb2.GetChannelRequest) -> channels_pb2.GetChannelResponse:
+        if request.channel_id not in self.channels:
+            raise DomainError(
+                "CHANNEL_NOT_FOUND", "there is no such channel", channel_id=request.channel_id
+            )
+        return channels_pb2.GetChannelResponse(channel=self.channels[request.channel_id])
+
+    def reserve(
+        self, request: inventory_pb2.ReserveStockRequest
+    ) -> inventory_pb2.ReserveStockResponse:
+        outlets = list(self.channels[request.channel_id].connected_outlet_ids)
+        tied = [request.outlet_id] if request.outlet_id else outlets
+        allocations: list[inventory_pb2.Allocation] = []
+        taken: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+        for line in request.lines:
+            missing = Decimal(line.quantity)
+            for outlet_id in tied:
+                key = (line.item_id, outlet_id)
+                part = min(missing, max(self._free(*key) - taken[key], Decimal()))
+                if part:
+                    taken[key] += part
+                    missing -= part
+                    allocations.append(
+                        inventory_pb2.Allocation(
+                            line_id=line.line_id,
+                            item_id=line.item_id,
+                            outlet_id=outlet_id,
+                            quantity=str(part),
+                        )
+                    )
+            if missing:
+                raise DomainError(
+                    "INSUFFICIENT_STOCK",
+                    f"{line.item_id}: {missing} too few",
+                    item_id=line.item_id,
+                    asked=line.quantity,
+                )
+        reservation = inventory_pb2.Reservation(
+            reservation_id=f"reservation-{len(self.reservations) + 1}",
+            channel_id=request.channel_id,
+            cause=request.cause,
+            state=inventory_pb2.RESERVATION_STATE_HELD,
+            allocations=allocations,
+        )
+        self.reservations[reservation.reservation_id] = reservation
+        return inventory_pb2.ReserveStockResponse(reservation=reservation)
+
+    def commit(
+        self, request: inventory_pb2.CommitReservationRequest
+    ) -> inventory_pb2.CommitReservationResponse:
+        reservation = self._reservation(request.reservation_id)
+        if request.HasField("pos_version"):
+            reservation.state = inventory_pb2.RESERVATION_STATE_POSTED
+            self.pos_versions[reservation.reservation_id] = request.pos_version
+            return inventory_pb2.CommitReservationResponse(reservation=reservation)
+        for part in reservation.allocations:
+            self.on_hand[part.item_id, part.outlet_id] -= Decimal(part.quantity)
+        reservation.state = inventory_pb2.RESERVATION_STATE_COMMITTED
+        return inventory_pb2.CommitReservationResponse(reservation=reservation)
+
+    def release(
+        self, request: inventory_pb2.ReleaseReservationRequest
+    ) -> inventory_pb2.ReleaseReservationResponse:
+        reservation = self._reservation(request.reservation_id)
+        reservation.state = inventory_pb2.RESERVATION_STATE_RELEASED
+        return inventory_pb2.ReleaseReservationResponse(reservation=reservation)
+
+    def _reservation(self, reservation_id: str) -> inventory_pb2.Reservation:
+        found = self.reservations.get(reservation_id)
+        if found is None:
+            raise DomainError("RESERVATION_NOT_FOUND", "no such reservation")
+        if found.state != inventory_pb2.RESERVATION_STATE_HELD:
+            raise DomainError("RESERVATION_ENDED", "ended otherwise", state=found.state)
+        return found
+
+    def adjust(
+        self, request: inventory_pb2.AdjustStockRequest
+    ) -> inventory_pb2.AdjustStockResponse:
+        unknown = [line.item_id for line in request.lines if line.item_id not in self.items]
+        if unknown:
+            raise DomainError("ITEM_NOT_FOUND", f"no item {unknown[0]!r}", item_id=unknown[0])
+        for line in request.lines:
+            self.on_hand[line.item_id, line.outlet_id] += Decimal(line.quantity)
+        return inventory_pb2.AdjustStockResponse()
+
+
+async def _abort(context: Context, error: DomainError) -> None:
+    details = status.to_status(error).SerializeToString()
+    await context.abort(status.grpc_code(error), error.message, ((status.DETAILS_KEY, details),))
+
+
+class Feed:
+    """The catalog's feed, for one consumer."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._acked = 0
+
+    async def read(
+        self, _request: events_pb2.ReadEventsRequest, _context: Context
+    ) -> events_pb2.ReadEventsResponse:
+        tries = 20  # waits for a shorter time than it was asked to, which a feed may do
+        while not self._world.events[self._acked :] and tries:
+            await asyncio.sleep(0.01)
+            tries -= 1
+        found = self._world.events[self._acked :]
+        return events_pb2.ReadEventsResponse(events=found, next_cursor=self._acked + len(found))
+
+    async def ack(
+        self, request: events_pb2.AckEventsRequest, _context: Context
+    ) -> events_pb2.AckEventsResponse:
+        self._acked = max(self._acked, request.cursor)
+        return events_pb2.AckEventsResponse(cursor=self._acked)
+
+
+Answers = dict[str, Callable[[Any, Context], Awaitable[Message]]]
+"""What answers a method, such as `/tillbridge.catalog.v1.CatalogService/ResolveItems`."""
+
+
+def _method(path: str) -> MethodDescriptor:
+    service, name = path.strip("/").rsplit("/", 1)
+    found: MethodDescriptor = Default().FindServiceByName(service).methods_by_name[name]
+    return found
+
+
+@dataclass(slots=True)
+class FakeService:
+    """One of the other services as a server that can be stopped and started at its address."""
+
+    answers: Answers
+    port: int = 0
+    _server: Any = None
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        for path, answer in self.answers.items():
+            method = _method(path)
+            handler = grpc.unary_unary_rpc_method_handler(
+                answer,
+                request_deserializer=GetMessageClass(method.input_type).FromString,
+                response_serializer=GetMessageClass(method.output_type).SerializeToString,
+            )
+            name = method.containing_service.full_name
+            self._server.add_generic_rpc_handlers(
+                (grpc.method_handlers_generic_handler(name, {method.name: handler}),)
+            )
+        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        await self._server.start()
+
+    async def stop(self) -> None:
+        if self._server:
+            await self._server.stop(0)
+            self._server = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fakes:
+    """The services that the order service asks, and what they know."""
+
+    world: World
+    catalog: FakeService
+    customer: FakeService
+    inventory: FakeService
+
+
+@asynccontextmanager
+async def fakes() -> AsyncIterator[Fakes]:
+    """Runs them until the block ends."""
+    world = World()
+    feed = Feed(world)
+
+    def answering(effect: Callable[[Any], Any]) -> Callable[[Any, Context], Awaitable[Message]]:
+        return lambda request, context: world.answer(request, context, effect)
+
+    catalog, events = "/tillbridge.catalog.v1.CatalogService", "/tillbridge.events.v1.EventFeed"
+    inventory = "/tillbridge.inventory.v1.InventoryService"
+    found = Fakes(
+        world,
+        catalog=FakeService(
+            {
+                f"{catalog}/ResolveItems": answering(world.resolve),
+                f"{events}/ReadEvents": feed.read,
+                f"{events}/AckEvents": feed.ack,
+            }
+        ),
+        customer=FakeService(
+            {"/tillbridge.customer.v1.CustomerService/MatchCustomer": answering(world.match)}
+        ),
+        inventory=FakeService(
+            {
+                "/tillbridge.inventory.v1.ChannelService/GetChannel": answering(world.channel),
+                f"{inventory}/ReserveStock": answering(world.reserve),
+                f"{inventory}/CommitReservation": answering(world.commit),
+                f"{inventory}/ReleaseReservation": answering(world.release),
+                f"{inventory}/AdjustStock": answering(world.adjust),
+            }
+        ),
+    )
+    services = (found.catalog, found.customer, found.inventory)
+    for service in services:
+        await service.start()
+    try:
+        yield found
+    finally:
+        for service in services:
+            await service.stop()
