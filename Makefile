@@ -45,7 +45,7 @@ check: $(STAMP) ## Lint, types, import directions, contracts, stubs
 
 .PHONY: protos
 protos: $(STAMP) ## Regenerates the committed stubs from the contracts
-	$(BIN)/buf format --write protos/tillbridge
+	$(BIN)/buf format --write protos
 	$(BIN)/python protos/generate.py
 
 .PHONY: baseline

@@ -1,7 +1,7 @@
 """What the store is known to hold of a channel's listings, and which item belongs where."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 
@@ -29,10 +29,17 @@ class Shelves:
         self._product_of: dict[str, str] = {}
         self._items_of: dict[str, tuple[str, ...]] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._writes: Counter[str] = Counter()
 
     def lock(self, product_id: str) -> asyncio.Lock:
         """Held while something of the product is written, so that the last read is written last."""
         return self._locks[product_id]
+
+    def writes(self, product_id: str) -> int:
+        """How often the product was written here. Whoever finds more writes than when it read what
+        it is about to write reads again.
+        """
+        return self._writes[product_id]
 
     async def read(self) -> None:
         """Reads anew what the store holds."""
@@ -51,6 +58,7 @@ class Shelves:
     def put(self, shelf: Shelf) -> None:
         """Remembers a shelf as it is now."""
         self._shelves[shelf.product_id] = shelf
+        self._writes[shelf.product_id] += 1
 
     def drop(self, product_id: str) -> None:
         """Forgets a shelf that is not there any more."""
@@ -91,6 +99,7 @@ class Shelves:
                 for name, known in shelf.slots.items()
             }
             self._shelves[product_id] = replace(shelf, slots=slots)
+            self._writes[product_id] += 1
 
     def item_in_line(self, linked_to: str) -> str:
         """The item that an order's line is linked to: the store knows a product without options by

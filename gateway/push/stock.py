@@ -30,23 +30,25 @@ class StockPush:
         held = [item_id for item_id in item_ids if self._shelves.slot_of(item_id)]
         if not held:
             return {}
+        writes = {item_id: self._writes(item_id) for item_id in held}
         try:
             figures = await self._shelves.figures(held)
         except DomainError as error:
             return dict.fromkeys(held, error)
 
         async def write(item_id: str) -> None:
-            await self._write(item_id, figures.get(item_id))
+            await self._write(item_id, figures.get(item_id), writes[item_id])
 
         return await one_by_one(held, write)
 
-    async def _write(self, item_id: str, figure: Figure | None) -> None:
+    def _writes(self, item_id: str) -> int:
+        return self._shelves.writes(self._shelves.product_of(item_id))
+
+    async def _write(self, item_id: str, figure: Figure | None, writes: int) -> None:
         product_id = self._shelves.product_of(item_id)
-        lock = self._shelves.lock(product_id)
-        waited = lock.locked()
-        async with lock:
+        async with self._shelves.lock(product_id):
             slot = self._shelves.slot_of(item_id)
-            if waited:  # time has passed since the figure was read
+            if writes != self._writes(item_id):  # somebody wrote since the figure was read
                 figure = (await self._shelves.figures([item_id])).get(item_id)
             if slot is None or figure is None:
                 return

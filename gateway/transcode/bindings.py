@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from google.api import annotations_pb2, http_pb2  # type: ignore[import-untyped]  # has no stubs
+from google.api import annotations_pb2, http_pb2
 from google.protobuf import message_factory
 from google.protobuf.descriptor import (
     Descriptor,

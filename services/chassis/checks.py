@@ -1,21 +1,18 @@
 """What every request is checked for before a service sees it."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
 
 import protovalidate
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from services.chassis.errors import DomainError, invalid
 
 _validator = protovalidate.Validator()
 
-_BAD_CHARACTERS = {
-    *map(chr, set(range(0x20)) - {0x09, 0x0A, 0x0D}),
-    *map(chr, range(0x202A, 0x202F)),
-    *map(chr, range(0x2066, 0x206A)),
-}
-_BAD_BYTES = [character.encode() for character in sorted(_BAD_CHARACTERS)]
+_BAD_CHARACTER = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\u202a-\u202e\u2066-\u2069]")
 
 
 def parse(kind: type[Message], body: bytes) -> Message:
@@ -28,10 +25,8 @@ def parse(kind: type[Message], body: bytes) -> Message:
         request = kind.FromString(body)
     except DecodeError as error:
         raise invalid("request", f"is no {kind.DESCRIPTOR.full_name}: {error}") from error
-    if any(bad in body for bad in _BAD_BYTES):  # lengths and tags give false alarms: look closely
-        violations = list(_bad_text(request, ""))
-        if violations:
-            raise _refusal(violations)
+    if violations := list(_bad_text(request, "")):
+        raise _refusal(violations)
     try:
         _validator.validate(request)
     except protovalidate.ValidationError as error:
@@ -51,16 +46,36 @@ def _bad_text(message: Message, path: str) -> Iterator[tuple[str, str]]:
     """Text fields with control or direction-changing characters, which no database or screen shows
     as they are.
     """
-    for field, value in message.ListFields():
-        many = field.is_repeated
-        if field.type not in {FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE}:
+    for name, many, is_text in _fields_with_text(message.DESCRIPTOR):
+        if not many and not is_text and not message.HasField(name):
             continue
-        for index, one in enumerate(value if many else [value]):
-            where = f"{path}{field.name}" + (f"[{index}]" if many else "")
-            if isinstance(one, Message):
+        value = getattr(message, name)
+        for index, one in enumerate(value if many else (value,)):
+            bad = _BAD_CHARACTER.search(one) if is_text else None
+            if is_text and not bad:
+                continue
+            where = f"{path}{name}[{index}]" if many else f"{path}{name}"
+            if bad:
+                yield where, f"must not contain the character U+{ord(bad[0]):04X}"
+            else:
                 yield from _bad_text(one, where + ".")
-            elif bad := _BAD_CHARACTERS.intersection(one):
-                yield where, f"must not contain the character U+{ord(min(bad)):04X}"
+
+
+@cache
+def _fields_with_text(kind: Descriptor) -> Sequence[tuple[str, bool, bool]]:
+    """Name, whether it is repeated, and whether it is text, of the fields that are text or messages
+    in which text may be. Kept, since asking descriptors takes longer than looking at the text.
+    """
+    return [
+        (field.name, field.is_repeated, field.type == FieldDescriptor.TYPE_STRING)
+        for field in kind.fields
+        if field.type == FieldDescriptor.TYPE_STRING
+        or (field.message_type and any(map(_may_have_text, field.message_type.fields)))
+    ]
+
+
+def _may_have_text(field: FieldDescriptor) -> bool:
+    return field.type in {FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE}
 
 
 def _violation(found: protovalidate.Violation) -> tuple[str, str]:

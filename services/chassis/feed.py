@@ -9,7 +9,7 @@ import psycopg
 import structlog
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.timestamp_pb2 import Timestamp
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
 from services.chassis.auth import Caller
 from services.chassis.database import Call, Database, Transaction
@@ -37,6 +37,17 @@ class EventFeed:
         self._database = database
         self._outbox = database.plumbing.outbox
         self._consumers = database.plumbing.consumers
+        outbox, consumers = self._outbox.c, self._consumers.c
+        self._end = select(func.max(outbox.cursor))
+        known = select(consumers.cursor).where(
+            consumers.merchant_id == bindparam("merchant_id"),
+            consumers.consumer == bindparam("consumer"),
+        )
+        self._stand = select(known.scalar_subquery(), self._end.scalar_subquery())
+        """Where a consumer is, and where the feed ends."""
+        self._count_after = (
+            select(func.count()).select_from(self._outbox).where(outbox.cursor > bindparam("after"))
+        )
         self._committed = asyncio.Event()
         database.on_commit.append(self.wake)
 
@@ -132,11 +143,7 @@ class EventFeed:
             )
 
     def _check_cursor(self, connection: Connection, cursor: int) -> None:
-        end = connection.execute(select(func.max(self._outbox.c.cursor))).scalar() or 0
-        if cursor > end:
-            raise DomainError(
-                "CURSOR_AHEAD", f"the feed ends at {end}", field="cursor", cursor=cursor
-            )
+        _check_not_ahead(cursor, connection.execute(self._end).scalar() or 0)
 
     def _cursor(self, connection: Connection, merchant: str, consumer: str) -> int | None:
         table = self._consumers
@@ -149,30 +156,36 @@ class EventFeed:
     def _read(
         self, connection: Connection, caller: Caller, request: pb.ReadEventsRequest
     ) -> pb.ReadEventsResponse:
-        outbox = self._outbox
+        who = {"merchant_id": caller.merchant, "consumer": request.consumer}
+        known, end = connection.execute(self._stand, who).one()
+        after, end = known or 0, end or 0
         if request.HasField("after"):
             after = request.after
-            self._check_cursor(connection, after)
-        else:
-            after = self._cursor(connection, caller.merchant, request.consumer) or 0
+            _check_not_ahead(after, end)
+        if after >= end:  # most readers wait at the end: one statement tells
+            return pb.ReadEventsResponse(next_cursor=after)
         count = request.max_events or BATCH_DEFAULT
-        found: Select[Any] = select(outbox).where(outbox.c.cursor > after)
-        if caller.merchant:
-            found = found.where(outbox.c.merchant_id == caller.merchant)
-        if request.channel_id:
-            found = found.where(outbox.c.channel_id == request.channel_id)
-        if request.types:
-            found = found.where(outbox.c.type.in_(list(request.types)))
-        rows = connection.execute(found.order_by(outbox.c.cursor).limit(count)).all()
-        end = connection.execute(select(func.max(outbox.c.cursor))).scalar() or 0
-        # With less than was asked for, all up to the end was looked at.
-        next_cursor = rows[-1].cursor if len(rows) == count else max(end, after)
-        behind = select(func.count()).select_from(outbox).where(outbox.c.cursor > next_cursor)
+        rows = connection.execute(
+            self._events_after(caller.merchant, request).limit(count), {"after": after}
+        ).all()
+        if len(rows) < count:  # all up to the end was looked at
+            return pb.ReadEventsResponse(events=map(self._event, rows), next_cursor=end)
+        next_cursor = rows[-1].cursor
+        lag = connection.execute(self._count_after, {"after": next_cursor}).scalar_one()
         return pb.ReadEventsResponse(
-            events=[self._event(row) for row in rows],
-            next_cursor=next_cursor,
-            lag=(connection.execute(behind).scalar() or 0) if next_cursor < end else 0,
+            events=map(self._event, rows), next_cursor=next_cursor, lag=lag
         )
+
+    def _events_after(self, merchant: str, request: pb.ReadEventsRequest) -> Select[Any]:
+        outbox = self._outbox.c
+        found = select(self._outbox).where(outbox.cursor > bindparam("after"))
+        if merchant:
+            found = found.where(outbox.merchant_id == merchant)
+        if request.channel_id:
+            found = found.where(outbox.channel_id == request.channel_id)
+        if request.types:
+            found = found.where(outbox.type.in_(list(request.types)))
+        return found.order_by(outbox.cursor)
 
     def _event(self, row: Any) -> pb.Event:
         time = Timestamp()
@@ -188,6 +201,11 @@ class EventFeed:
             cursor=row.cursor,
             data=AnyMessage(type_url=f"type.googleapis.com/{row.type}", value=row.data),
         )
+
+
+def _check_not_ahead(cursor: int, end: int) -> None:
+    if cursor > end:
+        raise DomainError("CURSOR_AHEAD", f"the feed ends at {end}", field="cursor", cursor=cursor)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -30,6 +30,7 @@ GRACE_S = 8.0
 log = structlog.get_logger()
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
 
 
 class Server:
@@ -84,10 +85,11 @@ class Server:
 
         async def answer(body: bytes, context: Context) -> bytes:
             begin = time.monotonic()
-            call_id = _call_id(context)
+            metadata = _metadata(context)
+            call_id = _call_id(metadata)
             code, merchant = "OK", ""
             try:
-                caller = self._admit(rpc, context)
+                caller = self._admit(rpc, metadata)
                 merchant = caller.merchant
                 left_s = context.time_remaining()
                 deadline_s = begin + (DEADLINE_DEFAULT_S if left_s is None else left_s)
@@ -111,10 +113,11 @@ class Server:
 
         async def answer(body: bytes, context: Context) -> AsyncIterator[bytes]:
             begin = time.monotonic()
-            call_id = _call_id(context)
+            metadata = _metadata(context)
+            call_id = _call_id(metadata)
             code, merchant = "OK", ""
             try:
-                caller = self._admit(rpc, context)
+                caller = self._admit(rpc, metadata)
                 merchant = caller.merchant
                 async for message in stream(caller, parse(rpc.request, body)):
                     yield message.SerializeToString()
@@ -129,14 +132,14 @@ class Server:
 
         return answer
 
-    def _admit(self, rpc: Rpc, context: Context) -> Caller:
+    def _admit(self, rpc: Rpc, metadata: Metadata) -> Caller:
         """Who calls, if they may call this and there is room. Always counts the call as in flight;
         the caller of this method takes it off.
         """
         self._in_flight += 1
         if self._in_flight > self._settings.calls_in_flight_max:
             raise DomainError("OVERLOADED", "too many calls in flight; retry", retry_after_ms=200)
-        caller = self._tokens.check(_metadata(context))
+        caller = self._tokens.check(metadata)
         if not caller.roles & rpc.roles:
             allowed = ", ".join(sorted(_role(number) for number in rpc.roles))
             raise DomainError(
@@ -166,12 +169,12 @@ def _role(number: int) -> str:
     return options_pb2.Role.Name(options_pb2.Role.ValueType(number)).removeprefix("ROLE_").lower()
 
 
-def _metadata(context: Context) -> Sequence[tuple[str, str | bytes]]:
-    return cast("Sequence[tuple[str, str | bytes]]", context.invocation_metadata() or ())
+def _metadata(context: Context) -> Metadata:
+    return cast("Metadata", context.invocation_metadata() or ())
 
 
-def _call_id(context: Context) -> str:
-    for name, value in _metadata(context):
+def _call_id(metadata: Metadata) -> str:
+    for name, value in metadata:
         if name == CALL_ID_KEY:
             return str(value)[:64]
     return uuid4().hex

@@ -2,7 +2,7 @@
 
 `limit` is what the figure is compared with, measured in the same run, and `ratio` is value by
 limit; `ok` says whether a figure that must reach something does. `--strict` fails when one does
-not, `--only` takes a part of a figure's name, `--seconds` is the length of one turn.
+not, `--only` takes `sqlite`, `postgresql` or `till_to_store`, `--seconds` is the length of a turn.
 """
 
 import argparse
@@ -13,15 +13,18 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 from tests.bench import stock
+from tests.bench.latency import till_to_store_ms
 from tests.bench.plain import Plain
 from tests.bench.processes import Loader, database, serving
 
 CALLERS = 32
 WARM_UP_S = 1.0
+LATENCY_MS_MAX = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,22 @@ async def _throughput(kind: str, turns: int, seconds: float) -> list[Figure]:
     return _figures(kind, found, must=kind == "sqlite")
 
 
+async def _latency(webhooks: int) -> list[Figure]:
+    found = await till_to_store_ms(webhooks)
+    p50, p99 = found[len(found) // 2], found[len(found) * 99 // 100]
+    return [
+        Figure("till_to_store_p50_ms", round(p50, 1), "ms"),
+        Figure(
+            "till_to_store_p99_ms",
+            round(p99, 1),
+            "ms",
+            LATENCY_MS_MAX,
+            round(p99 / LATENCY_MS_MAX, 3),
+            p99 <= LATENCY_MS_MAX,
+        ),
+    ]
+
+
 def main(arguments: Sequence[str]) -> int:
     """Measures and prints; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -118,12 +137,18 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--only", default="")
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1.5)
+    parser.add_argument("--webhooks", type=int, default=300)
     asked = parser.parse_args(arguments)
+    groups = {
+        "sqlite": partial(_throughput, "sqlite", asked.turns, asked.seconds),
+        "postgresql": partial(_throughput, "postgresql", asked.turns, asked.seconds),
+        "till_to_store": partial(_latency, asked.webhooks),
+    }
     missed = False
-    for kind in ("sqlite", "postgresql"):
-        if asked.only not in f"stock_count_c{CALLERS}@{kind}":
+    for name, measure in groups.items():
+        if asked.only not in name:
             continue
-        for figure in asyncio.run(_throughput(kind, asked.turns, asked.seconds)):
+        for figure in asyncio.run(measure()):
             print(json.dumps(asdict(figure)), flush=True)
             missed |= figure.ok is False
     return 1 if missed and asked.strict else 0

@@ -50,10 +50,11 @@ async def test_connecting_a_point_of_sale_brings_all_it_has(installed: Installat
         assert await level(installed, MUG, MAIN) == "12"
         assert await level(installed, shop.product_id("ROPE"), HARBOUR) == "62.25"
         assert await level(installed, shop.product_id("CND-MANUKA"), HARBOUR) == "-1"
-        listings = await owners.call(
-            owners.catalog.ListListings,
-            catalog_pb2.ListListingsRequest(channel_id=installed.channel_id),
-        )
+        request = catalog_pb2.ListListingsRequest(channel_id=installed.channel_id)
+        try:
+            listings = await owners.call(owners.catalog.ListListings, request)
+        except DomainError as error:
+            raise AssertionError(error.message) from error
         assert (
             len(listings.listings),
             any(listing.sell_online for listing in listings.listings),

@@ -32,7 +32,11 @@ async def shop_open(tmp_path: Path) -> AsyncIterator[Installation]:
         async def has_listings() -> bool:
             request = catalog_pb2.ListListingsRequest(channel_id=installed.channel_id)
             owners = installed.owners
-            return len((await owners.call(owners.catalog.ListListings, request)).listings) == 17
+            try:
+                answer = await owners.call(owners.catalog.ListListings, request)
+            except DomainError as error:
+                raise AssertionError(error.message) from error
+            return len(answer.listings) == 17
 
         await eventually(has_listings, WITHIN_S)
         await installed.sell_online(MUG, TEE)

@@ -366,7 +366,11 @@ async def fakes() -> AsyncIterator[Fakes]:
     feed = Feed(world)
 
     def answering(effect: Callable[[Any], Any]) -> Callable[[Any, Context], Awaitable[Message]]:
-        return lambda request, context: world.answer(request, context, effect)
+        async def answer(request: Any, context: Context) -> Message:
+            found: Message = await world.answer(request, context, effect)
+            return found
+
+        return answer
 
     catalog, events = "/tillbridge.catalog.v1.CatalogService", "/tillbridge.events.v1.EventFeed"
     inventory = "/tillbridge.inventory.v1.InventoryService"

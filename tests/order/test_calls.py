@@ -22,7 +22,7 @@ from tests.order.shop import (
 )
 from tillbridge.order.v1 import order_pb2 as pb
 
-RECEIVED, HELD, POSTED = pb.ORDER_STATE_RECEIVED, pb.ORDER_STATE_HELD, pb.ORDER_STATE_POSTED
+POSTED = pb.ORDER_STATE_POSTED
 
 
 async def test_lists_are_paged_newest_first_and_filtered(shop: Shop) -> None:

@@ -22,7 +22,7 @@ from tests.order.shop import (
 from tillbridge.inventory.v1 import inventory_pb2
 from tillbridge.order.v1 import order_pb2 as pb
 
-RECEIVED, HELD, POSTED = pb.ORDER_STATE_RECEIVED, pb.ORDER_STATE_HELD, pb.ORDER_STATE_POSTED
+POSTED = pb.ORDER_STATE_POSTED
 
 
 async def test_the_outside_point_of_sale_ends_the_hold_with_its_version(shop: Shop) -> None:

@@ -1,6 +1,7 @@
 """How orders go on, as their callers see it."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +244,7 @@ async def test_a_process_that_died_half_way_is_taken_over(
     tmp_path: Path, database_url: str, others: Fakes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.order.pool.POLL_S", 0.02)
+    monkeypatch.setattr("services.order.run.LEASE", timedelta(seconds=1))
     configured = settings(
         tmp_path,
         database_url,

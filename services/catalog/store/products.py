@@ -137,11 +137,11 @@ def _known(row: sa.Row[Any], variants: list[Variant]) -> Known:
         category=row.category,
         brand=row.brand,
         active=row.active,
-        attribute_names=tuple(json.loads(row.attribute_names)),
+        attribute_names=tuple(_list(row.attribute_names)),
         variants=tuple(variants),
-        images=tuple(Image(*image) for image in json.loads(row.images)),
+        images=tuple(Image(*image) for image in _list(row.images)),
         handle=row.handle,
-        tags=tuple(json.loads(row.tags)),
+        tags=tuple(_list(row.tags)),
         supplier=row.supplier,
     )
     return Known(
@@ -182,7 +182,7 @@ def _variant(row: sa.Row[Any]) -> Variant:
         item_id=row.item_id,
         sku=row.sku,
         upc=row.upc,
-        attribute_values=tuple(json.loads(row.attribute_values)),
+        attribute_values=tuple(_list(row.attribute_values)),
         retail_price=_money(row.retail_price_currency_code, row.retail_price_amount_nanos),
         weight=Weight(row.weight_value, WeightUnit(row.weight_unit)) if row.weight_unit else None,
         dimensions=_dimensions(row),
@@ -228,3 +228,8 @@ def _dimensions(row: sa.Row[Any]) -> Dimensions | None:
 
 def _json(values: Iterable[Any]) -> str:
     return json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))
+
+
+def _list(text: str) -> list[Any]:
+    found: list[Any] = json.loads(text) if text != "[]" else []
+    return found

@@ -318,20 +318,20 @@ class Channel(_message.Message):
     profile: Global___Profile.ValueType
     """The profile it was created with. Output only."""
     register_id: _builtins.str
-    """The register that online orders are posted to; empty when there is none."""
+    """The register that online orders are posted to; empty when there is none. Output only."""
     register_outlet_id: _builtins.str
-    """The outlet of the register; empty when there is no register."""
+    """The outlet of the register; empty when there is no register. Output only."""
     primary_outlet_id: _builtins.str
-    """The primary outlet; empty where the policies know none."""
+    """The primary outlet; empty where the policies know none. Output only."""
     locked_outlet_id: _builtins.str
-    """The outlet that cannot be disconnected now; empty when there is none."""
+    """The outlet that cannot be disconnected now; empty when there is none. Output only."""
     @_builtins.property
     def policies(self) -> Global___ChannelPolicies:
         """What it does."""
 
     @_builtins.property
     def connected_outlet_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The outlets that feed it, in order of preference."""
+        """The outlets that feed it, in order of preference. Output only."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -990,7 +990,7 @@ class Connection(_message.Message):
     merchant_id: _builtins.str
     """The merchant. Output only."""
     channel_id: _builtins.str
-    """The channel."""
+    """The channel. Output only."""
     side: Global___ConnectionSide.ValueType
     """Which side."""
     platform: _builtins.str
