@@ -1,6 +1,8 @@
 """Real databases for every test that asks for one."""
 
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -12,25 +14,37 @@ _names = count(1)
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a PostgreSQL server that lives as long as the tests run."""
-    folder: Path = tmp_path_factory.mktemp("postgres")
-    server = get_server(folder, cleanup_mode="delete")
-    yield server.get_uri()
-    server.cleanup()
+def postgres() -> Iterator[str]:
+    """Address of a PostgreSQL server that lives as long as the tests run.
+
+    Its files are not below pytest's folder, which pytest closes to the user that the server runs
+    as.
+    """
+    with tempfile.TemporaryDirectory(prefix="tillbridge-postgres-") as folder:
+        Path(folder).chmod(0o755)
+        server = get_server(Path(folder) / "data", cleanup_mode="delete")
+        # Processes die in these tests, the machine does not: what is written need not be on disk.
+        server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
+        yield server.get_uri()
+        server.cleanup()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest) -> str:
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """A fresh database: each test that uses this runs on both kinds. Empty means SQLite."""
     if request.param == "sqlite":
-        return ""
-    return new_database(request.getfixturevalue("postgres"))
+        yield ""
+        return
+    with new_database(request.getfixturevalue("postgres")) as url:
+        yield url
 
 
-def new_database(server: str) -> str:
-    """Creates a database on the server; returns its address, for SQLAlchemy as for libpq."""
+@contextmanager
+def new_database(server: str) -> Iterator[str]:
+    """A database on the server, by its address for SQLAlchemy as for libpq."""
     name = f"test_{next(_names)}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
-    return server.replace("/postgres?", f"/{name}?")
+    yield server.replace("/postgres?", f"/{name}?")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

@@ -99,7 +99,7 @@ class CatalogService:
     @query
     def list_products(self, view: View, request: pb.ListProductsRequest) -> pb.ListProductsResponse:
         """Products by id."""
-        (after,) = pages.key_before(request) or ("",)
+        (after,) = pages.key_before(request, str) or ("",)
         size = pages.page_size(request)
         found = product_rows.product_page(view.connection, view.merchant, after, size + 1)
         token = pages.token_after(request, found[size - 1].product_id) if found[size:] else ""
@@ -131,7 +131,7 @@ class CatalogService:
     @query
     def list_listings(self, view: View, request: pb.ListListingsRequest) -> pb.ListListingsResponse:
         """A channel's listings by product id."""
-        (after,) = pages.key_before(request) or ("",)
+        (after,) = pages.key_before(request, str) or ("",)
         if not listing_rows.has_channel(view.connection, view.merchant, request.channel_id):
             raise listings.no_channel(request.channel_id)
         size = pages.page_size(request)

@@ -131,10 +131,11 @@ class Transaction:
         if self.connection.dialect.name != "postgresql":
             return
         function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
-        for name in sorted(set(names)):
-            self.connection.exec_driver_sql(
-                f"SELECT {function}(hashtextextended(%(name)s, 0))", {"name": name}
-            )
+        self.connection.exec_driver_sql(
+            f"SELECT {function}(hashtextextended(name, 0))"  # noqa: S608  (one of two names)
+            " FROM unnest(%(names)s::text[]) AS name",
+            {"names": sorted(set(names))},
+        )
 
 
 @dataclass(slots=True, eq=False)

@@ -49,12 +49,18 @@ class EventFeed:
             select(func.count()).select_from(self._outbox).where(outbox.cursor > bindparam("after"))
         )
         self._committed = asyncio.Event()
+        self._stopping = False
         database.on_commit.append(self.wake)
 
     def wake(self) -> None:
         """Lets all waiting readers look again."""
         self._committed.set()
         self._committed = asyncio.Event()
+
+    def stop(self) -> None:
+        """Lets all readers go, with what there is; they come back to another process."""
+        self._stopping = True
+        self.wake()
 
     @any_merchant
     async def read_events(
@@ -68,7 +74,7 @@ class EventFeed:
             committed = self._committed
             found = await self._database.read(lambda c: self._read(c, caller, request))
             left_s = until_s - loop.time()
-            if found.events or left_s <= 0:
+            if found.events or left_s <= 0 or self._stopping:
                 return found
             await _wait(committed, min(left_s, POLL_S))
 
@@ -116,7 +122,7 @@ class EventFeed:
         )
         if request.HasField("after"):
             step.after = request.after
-        while True:
+        while not self._stopping:
             found = await self.read_events(caller, step)
             yield pb.WatchEventsResponse(events=found.events, next_cursor=found.next_cursor)
             step.after = found.next_cursor

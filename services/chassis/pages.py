@@ -23,8 +23,12 @@ def token_after(request: Message, *key: str | int) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def key_before(request: Any) -> tuple[Any, ...] | None:
+def key_before(request: Any, *kinds: type[str | int]) -> tuple[Any, ...] | None:
     """The key behind which the requested page begins; None for the first page.
+
+    Args:
+        request: of a list.
+        kinds: what the parts of a key are; a token is only text, and anybody can make one up.
 
     Raises:
         DomainError: INVALID_PAGE_TOKEN.
@@ -37,13 +41,19 @@ def key_before(request: Any) -> tuple[Any, ...] | None:
         digest, *key = json.loads(text)
     except (TypeError, ValueError):  # no base64, no JSON, or no list
         digest, key = None, []
-    if digest != _digest(request) or not key:
+    fits = [type(part) for part in key] == list(kinds) and all(map(_storable, key))
+    if digest != _digest(request) or not fits:
         raise DomainError(
             "INVALID_PAGE_TOKEN",
             "page_token: use a next_page_token of the same method and filters, unchanged",
             field="page_token",
         )
     return tuple(key)
+
+
+def _storable(part: str | int) -> bool:
+    """Whether a database can compare with it."""
+    return "\x00" not in part if isinstance(part, str) else abs(part) < 2**63
 
 
 def _digest(request: Message) -> str:

@@ -71,6 +71,7 @@ async def assemble(
     wiring = build(parts)
     feed = EventFeed(name, database)
     server = Server(settings, tokens)
+    server.on_stop.append(feed.stop)
     for contract, service in wiring.contracts.items():
         server.add(contract, service, database)
     server.add(events_pb2.DESCRIPTOR.services_by_name["EventFeed"], feed, database)

@@ -1,6 +1,7 @@
 """A gRPC server: every call passes the same gate, from its token to its log line."""
 
 import asyncio
+import gc
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -43,6 +44,9 @@ class Server:
         self._settings = settings
         self._tokens = tokens
         self._in_flight = 0
+        metrics.IN_FLIGHT.set_function(lambda: self._in_flight)
+        self.on_stop: list[Callable[[], None]] = []
+        """Called when the server begins to stop: whoever lets a call wait lets it go."""
         self._health = health.aio.HealthServicer()
         self._names = [reflection.SERVICE_NAME, health.SERVICE_NAME]
         self._server = grpc.aio.server(options=_options(settings))
@@ -71,6 +75,8 @@ class Server:
     async def stop(self, grace_s: float = GRACE_S) -> None:
         """Says that it stops, finishes the calls in flight, and stops."""
         await self._health.enter_graceful_shutdown()
+        for let_go in self.on_stop:
+            let_go()
         await self._server.stop(grace_s)
 
     def _handler(self, rpc: Rpc) -> "grpc.RpcMethodHandler[Any, Any]":
@@ -219,6 +225,9 @@ async def serve_until_stopped(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await server.start(address)
+    # What is loaded by now stays: the collector need not look at it again with every full run.
+    gc.collect()
+    gc.freeze()
     log.info("serving", address=address)
     tasks = [asyncio.ensure_future(task()) for task in background]
     stopping = asyncio.ensure_future(stop.wait())

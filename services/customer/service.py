@@ -78,7 +78,7 @@ class CustomerService:
     ) -> pb.ListCustomersResponse:
         """Profiles by id."""
         key = rules.email_key(request.email) if request.email else ""
-        (after,) = pages.key_before(request) or ("",)
+        (after,) = pages.key_before(request, str) or ("",)
         size = pages.page_size(request)
         found = store.page(view.connection, view.merchant, key, after, size + 1)
         token = pages.token_after(request, found[size - 1].customer_id) if found[size:] else ""

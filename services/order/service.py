@@ -283,12 +283,7 @@ def _page(request: Message, *kinds: type) -> Page:
     Raises:
         DomainError: INVALID_PAGE_TOKEN.
     """
-    after = key_before(request)
-    if after is not None and [type(part) for part in after] != list(kinds):
-        raise DomainError(
-            "INVALID_PAGE_TOKEN", "page_token: not one of this method's", field="page_token"
-        )
-    return Page(page_size(request) + 1, after)
+    return Page(page_size(request) + 1, key_before(request, *kinds))
 
 
 def _split(request: Message, found: Sequence[Any]) -> tuple[Sequence[Any], bool]:

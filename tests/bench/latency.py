@@ -22,7 +22,7 @@ from tests.flows.story import HARBOUR, MAIN, MUG, Story
 WARM_UP = 20
 WITHIN_S = 10.0
 LOOK_EVERY_S = 0.001
-VERSION = 10**12
+VERSION = 10**15
 """Versions of the levels in our webhooks, above all that the point of sale has given out."""
 
 

@@ -48,8 +48,7 @@ class Loader:
         line = await self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"the calling process ended at {kind}")
-        told = json.loads(line)
-        return float(told["calls"]) / float(told["seconds"])
+        return float(json.loads(line)["rate"])
 
 
 @contextmanager

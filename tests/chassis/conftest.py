@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from services.chassis.database import Database
 from tests.chassis.counter import Served, opened, served
+from tests.conftest import new_database
 from tests.harness import settings
 
 
@@ -36,3 +37,10 @@ async def service(tmp_path: Path) -> AsyncIterator[Served]:
     """A counter that is served, on SQLite: what a call meets on its way does not depend on it."""
     async with served(f"sqlite:///{tmp_path}/counter.sqlite3", settings(tmp_path)) as found:
         yield found
+
+
+@pytest.fixture
+def shared(postgres: str) -> Iterator[str]:
+    """Address of a database that several processes share."""
+    with new_database(postgres) as url:
+        yield url

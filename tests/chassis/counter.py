@@ -175,7 +175,7 @@ class Counter:
     @query
     def list(self, view: View, request: Any) -> Message:
         """Lists the names, by name."""
-        (after,) = pages.key_before(request) or ("",)
+        (after,) = pages.key_before(request, str) or ("",)
         size = pages.page_size(request)
         names = view.connection.execute(
             select(COUNTERS.c.name)

@@ -16,7 +16,6 @@ from services.chassis.feed import POLL_S, EventFeed
 from services.chassis.follow import follow
 from tests.chassis.counter import Served, message, opened, served
 from tests.chassis.test_database import SHOP
-from tests.conftest import new_database
 from tests.harness import KEY, MERCHANT, eventually, metadata, refused, service_metadata, settings
 from tillbridge.events.v1 import events_pb2 as pb
 from tillbridge.events.v1.events_pb2_grpc import EventFeedStub
@@ -238,10 +237,9 @@ async def running_feed(database: Database) -> AsyncIterator[EventFeed]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_another_process_wakes_the_readers_of_this_one(postgres: str) -> None:
-    url = new_database(postgres)
+async def test_another_process_wakes_the_readers_of_this_one(shared: str) -> None:
     loop = asyncio.get_running_loop()
-    async with opened(url) as one, opened(url) as other, running_feed(one) as feed:
+    async with opened(shared) as one, opened(shared) as other, running_feed(one) as feed:
         await asyncio.sleep(0.3)  # it listens
         took_s = []
         for number in range(5):
@@ -265,15 +263,15 @@ def tell(number: int, pause_s: float = 0) -> Any:
     return change
 
 
-async def test_a_reader_misses_nothing_of_several_processes(postgres: str) -> None:
+async def test_a_reader_misses_nothing_of_several_processes(shared: str) -> None:
     """Each of 20 processes tells 5 times, pausing before it commits; a reader acknowledges as it
     goes.
     """
-    url, chance = new_database(postgres), random.Random(7)
-    async with opened(url) as reading, running_feed(reading) as feed:
+    chance = random.Random(7)
+    async with opened(shared) as reading, running_feed(reading) as feed:
 
         async def write(writer: int) -> None:
-            async with opened(url) as database:
+            async with opened(shared) as database:
                 for number in range(5):
                     pause_s = chance.uniform(0, 0.02)
                     await database.apply("tell", tell(writer * 5 + number, pause_s))

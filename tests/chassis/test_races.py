@@ -21,15 +21,8 @@ from services.chassis.plumbing import EPOCH, OutboxEvent
 from tests.chassis import acknowledging
 from tests.chassis.counter import COUNTERS, JOURNAL, PLUMBING, Counter, create_tables, opened
 from tests.chassis.test_database import add, adding, effects, outcome, totals
-from tests.conftest import new_database
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def shared(postgres: str) -> str:
-    """Address of a database that several processes share."""
-    return new_database(postgres)
 
 
 async def test_two_processes_that_race_for_a_new_row_both_get_in(shared: str) -> None:

@@ -220,7 +220,7 @@ def held(stock: Stock, quantity: int = 2) -> tuple[Reservation, list[Hold]]:
         (None,      0,   (State.COMMITTED, 3, 0, [-2])),
         (110,       100, (State.POSTED,    5, 2, [])),     # no level includes it yet
         (110,       110, (State.POSTED,    5, 2, [])),
-        (110,       111, (State.POSTED,    5, 0, [])),     # the level came before the news
+        (110,       111, (State.COMMITTED, 5, 0, [])),     # the level came before the news
         ("release", 0,   (State.RELEASED,  5, 0, [])),
     ],
 )  # fmt: skip

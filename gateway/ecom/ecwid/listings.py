@@ -131,13 +131,8 @@ def product_body(
             raise BadRecordError(f"it has {len(variants)} variants and no option to choose by")
         one = _sellable(variants[0], units)
         one["attributes"] += body["attributes"]
-        return {
-            **body,
-            **one,
-            **_stock_of(variants[0], figures, slots.get(listing.product_id)),
-            "options": [],
-            "combinations": [],
-        }
+        stock = _stock_of(variants[0], figures, slots.get(listing.product_id))
+        return body | one | stock | {"options": [], "combinations": []}
     if len(variants) > VARIATIONS_MAX:
         raise BadRecordError(f"it has {len(variants)} variants; the store takes {VARIATIONS_MAX}")
     first = _sellable(variants[0], units)

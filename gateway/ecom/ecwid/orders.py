@@ -86,6 +86,13 @@ def document_of(order: Record, source: str, currency: str) -> order_pb2.OrderDoc
     placed = whole(order.get("createTimestamp"))
     if placed:
         document.place_time.CopyFrom(timestamp(placed))
+    _add_amounts(document, order, currency)
+    return document
+
+
+def _add_amounts(document: order_pb2.OrderDocument, order: Record, currency: str) -> None:
+    """What is charged or taken off beside the lines; what is nothing stays absent."""
+    shipping = nested(order, "shippingOption")
     for value, target in (
         (decimal(shipping.get("shippingRate")), document.shipping_price),
         (_discount(order), document.discount),
@@ -93,7 +100,6 @@ def document_of(order: Record, source: str, currency: str) -> order_pb2.OrderDoc
     ):
         if value:
             target.CopyFrom(money(value, currency))
-    return document
 
 
 def _processor(order: Record) -> str:

@@ -202,7 +202,8 @@ def commit(
         posted = replace(hold, pos_version=pos_version)
         draft.posted[place] = (*draft.waiting(place), posted)
         end_included_holds(draft, draft.level(*place))
-    return replace(reservation, state=State.POSTED)
+    waits = len(draft.ended) < len(holds)
+    return replace(reservation, state=State.POSTED if waits else State.COMMITTED)
 
 
 def release(draft: Draft, reservation: Reservation, holds: Sequence[Hold]) -> Reservation:

@@ -54,7 +54,7 @@ class ChannelService:
     @query
     def list_outlets(self, view: View, request: pb.ListOutletsRequest) -> pb.ListOutletsResponse:
         """Lists outlets by id."""
-        (after,) = pages.key_before(request) or ("",)
+        (after,) = pages.key_before(request, str) or ("",)
         size = pages.page_size(request)
         found = store.load_outlets(view.connection, view.merchant, after, size + 1)
         answer = pb.ListOutletsResponse(outlets=[wire.outlet(*row) for row in found[:size]])
@@ -93,7 +93,7 @@ class ChannelService:
         self, view: View, request: pb.ListRegistersRequest
     ) -> pb.ListRegistersResponse:
         """Lists registers by id."""
-        (after,) = pages.key_before(request) or ("",)
+        (after,) = pages.key_before(request, str) or ("",)
         size = pages.page_size(request)
         found = store.load_registers(view.connection, view.merchant, after, size + 1)
         answer = pb.ListRegistersResponse(registers=[wire.register(*row) for row in found[:size]])
@@ -138,7 +138,7 @@ class ChannelService:
     @query
     def list_channels(self, view: View, request: pb.ListChannelsRequest) -> pb.ListChannelsResponse:
         """Lists channels by id."""
-        (after,) = pages.key_before(request) or ("",)
+        (after,) = pages.key_before(request, str) or ("",)
         size = pages.page_size(request)
         known = store.load_channels(view.connection, [view.merchant])[view.merchant]
         found = [row for row in known if row[0].channel_id > after]

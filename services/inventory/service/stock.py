@@ -183,11 +183,11 @@ class InventoryService:
         self, view: View, request: pb.ListStockLevelsRequest
     ) -> pb.ListStockLevelsResponse:
         """Lists levels by item, then outlet."""
-        after = pages.key_before(request) or ("", "")
+        after_item, after_outlet = pages.key_before(request, str, str) or ("", "")
         size = pages.page_size(request)
         filters = (request.outlet_id, request.item_id)
         found = store.list_levels(
-            view.connection, view.merchant, filters, (after[0], after[-1]), size + 1
+            view.connection, view.merchant, filters, (after_item, after_outlet), size + 1
         )
         answer = pb.ListStockLevelsResponse(levels=map(wire.level, found[:size]))
         if len(found) > size:
@@ -200,7 +200,7 @@ class InventoryService:
         self, view: View, request: pb.ListMovementsRequest
     ) -> pb.ListMovementsResponse:
         """Lists the ledger of an item, newest first."""
-        (before,) = pages.key_before(request) or (0,)
+        (before,) = pages.key_before(request, int) or (0,)
         size = pages.page_size(request)
         found = store.load_entries(
             view.connection, view.merchant, (request.outlet_id, request.item_id), before, size + 1
@@ -224,7 +224,7 @@ class InventoryService:
         self, view: View, request: pb.ListOnlineStockRequest
     ) -> pb.ListOnlineStockResponse:
         """Lists what a channel may sell, by item."""
-        (after,) = pages.key_before(request) or ("",)
+        (after,) = pages.key_before(request, str) or ("",)
         size = pages.page_size(request)
         channel, _ = channel_store.find_channel(view.connection, view.merchant, request.channel_id)
         items = store.list_items(view.connection, view.merchant, request.item_ids, after, size + 1)
