@@ -41,6 +41,7 @@ check: $(STAMP) ## Lint, types, import directions, contracts, stubs
 	$(BIN)/lint-imports
 	$(BIN)/python protos/generate.py --check
 	$(BIN)/python protos/generate.py --image $(VENV)/contracts.binpb
+	$(BIN)/buf format --diff --exit-code protos
 	$(BIN)/buf lint $(VENV)/contracts.binpb --config protos/buf.yaml
 	$(BIN)/buf breaking $(VENV)/contracts.binpb --config protos/buf.yaml --against protos/baseline.binpb
 

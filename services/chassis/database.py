@@ -17,9 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from secrets import token_hex
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
-from uuid import uuid4
 
 import structlog
 from google.protobuf.empty_pb2 import Empty
@@ -40,8 +40,8 @@ T = TypeVar("T")
 _NOBODY = Caller("", "", frozenset())
 
 GROUP_MAX = 256
-LINGER_S = 0.010
-LINGER_PER_CALL_S = 0.0005
+LINGER_S = 0.020
+LINGER_PER_CALL_S = 0.001
 """How long the writer waits at most for those to come back whom it has just answered: about what
 it takes the event loop to serve them.
 """
@@ -120,7 +120,7 @@ class Transaction:
         channel that it concerns, if it concerns one.
         """
         self.events.append(
-            OutboxEvent(uuid4().hex, merchant_id, channel_id, subject, message, self.now)
+            OutboxEvent(token_hex(16), merchant_id, channel_id, subject, message, self.now)
         )
 
     def lock(self, names: Iterable[str], *, shared: bool = False) -> None:

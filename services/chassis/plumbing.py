@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
@@ -70,12 +71,15 @@ class UtcTime(TypeDecorator[datetime]):
         return _moment
 
 
+# The rows of a group share their times, so most conversions are the same as one just before.
+@lru_cache(maxsize=4096)
 def _microseconds(value: datetime | None) -> int | None:
     return None if value is None else (value - EPOCH) // _MICROSECOND
 
 
+@lru_cache(maxsize=4096)
 def _moment(value: int | None) -> datetime | None:
-    return None if value is None else EPOCH + timedelta(microseconds=value)
+    return None if value is None else EPOCH + value * _MICROSECOND
 
 
 @dataclass(frozen=True, slots=True)

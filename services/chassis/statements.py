@@ -124,10 +124,10 @@ class _Bulk:
 
     def run(self, connection: Connection, rows: Rows) -> None:
         """Writes the rows."""
-        values = [
-            {**row, **{name: convert(row[name]) for name, convert in self.converted}}
-            for row in rows
-        ]
+        values = [dict(row) for row in rows]
+        for name, convert in self.converted:
+            for row in values:
+                row[name] = convert(row[name])
         connection.exec_driver_sql(self.text, values)
 
 

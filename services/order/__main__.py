@@ -1,7 +1,8 @@
-"""`python -m services.order`: the order service as a process."""
+"""Runs the order service: `python -m services.order`."""
 
 from services.chassis import run
-from services.order import store
 from services.order.service import build
+from services.order.store import PLUMBING
 
-run.main("order", store.PLUMBING, build)
+if __name__ == "__main__":
+    run.main("order", PLUMBING, build)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -34,8 +35,9 @@ def quantity(decimal: str) -> int:
     return -thousandths if decimal.startswith("-") else thousandths
 
 
+@lru_cache(maxsize=4096)  # the levels of a call share their times
 def time(moment: datetime | None) -> Timestamp | None:
-    """A time, absent when there is none."""
+    """A time, absent when there is none. To be copied into a message, not changed."""
     if moment is None:
         return None
     # By hand, since Timestamp.FromDatetime takes five times as long and every level has a time.
