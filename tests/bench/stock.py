@@ -18,6 +18,8 @@ PATH = "/tillbridge.inventory.v1.InventoryService/RecordCounts"
 MERCHANT = "bench-shop"
 ITEMS: Sequence[str] = [f"item-{number:04}" for number in range(1000)]
 OUTLETS: Sequence[str] = ["outlet-main", "outlet-harbour", "outlet-depot"]
+CONNECTED = OUTLETS[:2]
+"""The outlets that feed the channel."""
 BATCH = 100
 
 _random = random.Random(2)
@@ -89,7 +91,7 @@ async def open_shop(channel: grpc.aio.Channel, metadata: Metadata) -> None:
             display_name="Web",
             profile=channels_pb2.PROFILE_RETAIL_X_ECOM,
             register_id="till",
-            connected_outlet_ids=OUTLETS[:2],
+            connected_outlet_ids=CONNECTED,
         ),
         metadata=metadata,
     )
