@@ -78,10 +78,24 @@ def _may_have_text(field: FieldDescriptor) -> bool:
     return field.type in {FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE}
 
 
+_PATTERNS = {
+    r"^-?[0-9]{1,9}(\.[0-9]{1,3})?$": "must be decimal text such as `7`, `-2` or `7.5`: below"
+    " 1000000000, with at most three fraction digits",
+    r"^[0-9]{1,9}(\.[0-9]{1,3})?$": "must be decimal text such as `7` or `7.5`: not negative, below"
+    " 1000000000, with at most three fraction digits",
+    r"^[0-9]{1,9}(\.[0-9]{1,6})?$": "must be decimal text such as `0.75`: not negative, below"
+    " 1000000000, with at most six fraction digits",
+    r"^https?://[^/?#@\s]+$": "must be `http://` or `https://` and a host, without a path",
+}
+"""What the contracts' harder patterns take, for people who read no regular expressions."""
+
+
 def _violation(found: protovalidate.Violation) -> tuple[str, str]:
     path = ""
     for element in found.proto.field.elements if found.proto.field else ():
         path += ("." if path else "") + element.field_name
         if element.subscript is not None:
             path += f"[{element.subscript.value}]"
-    return path, found.proto.message or found.proto.rule_id
+    said = found.proto.message or found.proto.rule_id
+    words = next((words for pattern, words in _PATTERNS.items() if f"`{pattern}`" in said), said)
+    return path, words

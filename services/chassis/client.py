@@ -9,6 +9,10 @@ import grpc
 from services.chassis.auth import MERCHANT_KEY, Tokens
 
 TIMEOUT_S = 5.0
+ANSWER_BYTES_MAX = 256 * 1024 * 1024
+"""Answers come from our own services, and a page of long descriptions may exceed gRPC's 4 MiB:
+whoever follows or pages would then stand still at it for good.
+"""
 
 _RETRY = {
     "methodConfig": [
@@ -38,6 +42,7 @@ def connect(address: str) -> grpc.aio.Channel:
         address,
         options=[
             ("grpc.service_config", json.dumps(_RETRY)),
+            ("grpc.max_receive_message_length", ANSWER_BYTES_MAX),
             ("grpc.keepalive_time_ms", 30_000),
             ("grpc.keepalive_timeout_ms", 10_000),
             ("grpc.keepalive_permit_without_calls", 1),

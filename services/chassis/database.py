@@ -48,6 +48,8 @@ it takes the event loop to serve them.
 WAITING_MAX = 20_000
 READERS = 4
 TRIES = 5
+FORGET_MAX = 2_000
+"""Remembered answers that one transaction forgets at most."""
 
 log = structlog.get_logger()
 
@@ -249,13 +251,18 @@ class Database:
         return results[0]
 
     async def forget(self, days: int) -> None:
-        """Forgets the answers that were remembered more than `days` ago."""
-        await self.apply(
+        """Forgets the answers that were remembered more than `days` ago, some at a time, so that
+        calls need not wait for all of it.
+
+        Raises:
+            DomainError: SERVICE_UNAVAILABLE; what was forgotten so far stays forgotten.
+        """
+        before = self.clock() - timedelta(days=days)
+        while await self.apply(
             "forget",
-            lambda transaction: self.plumbing.forget(
-                transaction.connection, transaction.now - timedelta(days=days)
-            ),
-        )
+            lambda transaction: self.plumbing.forget(transaction.connection, before, FORGET_MAX),
+        ):
+            pass
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Runs `query` on a snapshot, in a reader's thread, and returns what it returns."""

@@ -19,7 +19,10 @@ log = structlog.get_logger()
 
 
 def open_engine(url: str, *, writing: bool) -> Engine:
-    """An engine for the one writer, or for readers, who get snapshots and cannot write."""
+    """An engine for the one writer, or for readers, who get snapshots and cannot write.
+
+    Its errors, which are logged, tell the statement but not the values: these may be personal.
+    """
     if make_url(url).get_backend_name() == "sqlite":
         return _open_sqlite(url, writing=writing)
     return create_engine(
@@ -27,6 +30,7 @@ def open_engine(url: str, *, writing: bool) -> Engine:
         pool_size=1 if writing else 4,
         max_overflow=0,
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={
             "options": _POSTGRES_SETTINGS
             + ("" if writing else " -c default_transaction_read_only=on"),
@@ -53,6 +57,7 @@ def _open_sqlite(url: str, *, writing: bool) -> Engine:
         poolclass=QueuePool,
         pool_size=1 if writing else 4,
         max_overflow=0,
+        hide_parameters=True,
         connect_args={"check_same_thread": False, "timeout": 10},
     )
 

@@ -1,7 +1,7 @@
 """The event feed that every service serves: its outbox, read by consumers with cursors."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -20,6 +20,10 @@ from services.chassis.rpc import any_merchant, command_each
 from tillbridge.events.v1 import events_pb2 as pb
 
 BATCH_DEFAULT = 100
+BATCH_BYTES = 1024 * 1024
+"""A batch ends with the event that exceeds this, so that it fits what a client takes (4 MiB): a
+follower whose next batch cannot be delivered would stand still for good.
+"""
 HEARTBEAT_S = 10.0
 POLL_S = 1.0
 """How long a reader sleeps at most while another process may have appended."""
@@ -178,7 +182,8 @@ class EventFeed:
         rows = connection.execute(
             self._events_after(caller.merchant, request).limit(count), {"after": after}
         ).all()
-        if len(rows) < count:  # all up to the end was looked at
+        rows, whole = _fitting(rows)
+        if whole and len(rows) < count:  # all up to the end was looked at
             return pb.ReadEventsResponse(events=map(self._event, rows), next_cursor=end)
         next_cursor = rows[-1].cursor
         lag = connection.execute(self._count_after, {"after": next_cursor}).scalar_one()
@@ -211,6 +216,16 @@ class EventFeed:
             cursor=row.cursor,
             data=AnyMessage(type_url=f"type.googleapis.com/{row.type}", value=row.data),
         )
+
+
+def _fitting(rows: Sequence[Any]) -> tuple[Sequence[Any], bool]:
+    """As many of the rows as go into a batch, at least one, and whether these are all."""
+    size = 0
+    for number, row in enumerate(rows, 1):
+        size += len(row.data)
+        if size > BATCH_BYTES:
+            return rows[:number], number == len(rows)
+    return rows, True
 
 
 def _check_not_ahead(cursor: int, end: int) -> None:

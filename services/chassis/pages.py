@@ -53,7 +53,9 @@ def key_before(request: Any, *kinds: type[str | int]) -> tuple[Any, ...] | None:
 
 def _storable(part: str | int) -> bool:
     """Whether a database can compare with it."""
-    return "\x00" not in part if isinstance(part, str) else abs(part) < 2**63
+    if isinstance(part, int):
+        return abs(part) < 2**63
+    return "\x00" not in part and not any("\ud800" <= letter <= "\udfff" for letter in part)
 
 
 def _digest(request: Message) -> str:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     TypeDecorator,
     delete,
     select,
+    tuple_,
 )
 
 from services.chassis import statements
@@ -42,13 +43,10 @@ NAMING = {
 """Names of constraints, so that migrations can change them on every database."""
 
 
-KEYS_MAX = 5000
-"""Keys that one statement looks for at most; databases limit what a statement may carry."""
-
 T = TypeVar("T")
 
 
-def batches(rows: Sequence[T], size: int = KEYS_MAX) -> Iterator[Sequence[T]]:
+def batches(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     """The rows in order, in runs of at most `size`."""
     for begin in range(0, len(rows), size):
         yield rows[begin : begin + size]
@@ -148,9 +146,12 @@ class Plumbing:
         """Remembers answers; a row has the columns of `requests`."""
         statements.append(connection, self.requests, rows)
 
-    def forget(self, connection: Connection, before: datetime) -> None:
-        """Forgets answers that were remembered before this time."""
-        connection.execute(delete(self.requests).where(self.requests.c.record_time < before))
+    def forget(self, connection: Connection, before: datetime, limit: int) -> int:
+        """Forgets up to `limit` answers that were remembered before this time; returns how many."""
+        known = self.requests.c
+        key = (known.merchant_id, known.method, known.request_id)
+        old = select(*key).where(known.record_time < before).limit(limit)
+        return connection.execute(delete(self.requests).where(tuple_(*key).in_(old))).rowcount
 
     def append(self, connection: Connection, events: Iterable[OutboxEvent]) -> None:
         """Appends to the outbox, in order.

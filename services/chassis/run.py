@@ -15,6 +15,7 @@ from services.chassis import logs, metrics, migrate
 from services.chassis.auth import Tokens
 from services.chassis.client import Identity, connect
 from services.chassis.database import Database
+from services.chassis.errors import DomainError
 from services.chassis.feed import EventFeed
 from services.chassis.plumbing import Plumbing
 from services.chassis.server import Server, serve_until_stopped
@@ -92,5 +93,8 @@ async def _serve(name: Context, settings: Settings, plumbing: Plumbing, build: B
 async def _forget(database: Database, settings: Settings) -> None:
     """Forgets remembered answers when nobody can repeat their request any more."""
     while True:
-        await database.forget(settings.request_retention_days)
+        try:
+            await database.forget(settings.request_retention_days)
+        except DomainError as error:  # the next time will do; it is no reason to stop serving
+            log.warning("remembered answers not forgotten", reason=error.reason)
         await asyncio.sleep(FORGET_EVERY_S)

@@ -100,6 +100,9 @@ class Server:
                 left_s = context.time_remaining()
                 deadline_s = begin + (DEADLINE_DEFAULT_S if left_s is None else left_s)
                 return await run(caller, parse(rpc.request, body), deadline_s)
+            except asyncio.CancelledError:  # the caller went away, or its deadline has passed
+                code = "CANCELLED"
+                raise
             except Exception as error:
                 refusal = _refusal(error, call_id)
                 code = refusal.reason
@@ -127,6 +130,9 @@ class Server:
                 merchant = caller.merchant
                 async for message in stream(caller, parse(rpc.request, body)):
                     yield message.SerializeToString()
+            except asyncio.CancelledError:  # the caller went away, or its deadline has passed
+                code = "CANCELLED"
+                raise
             except Exception as error:
                 refusal = _refusal(error, call_id)
                 code = refusal.reason

@@ -8,6 +8,7 @@ in a while, and whoever takes a run next repeats at most one step, under the sam
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, cast
 
 import structlog
@@ -15,6 +16,7 @@ import structlog
 from services.chassis.auth import Caller
 from services.chassis.database import Call, Database, Transaction
 from services.chassis.errors import DomainError
+from services.chassis.plumbing import batches
 from services.order.peers import Peers
 from services.order.pool import Pool
 from services.order.rules import sale as sale_rules
@@ -45,6 +47,8 @@ RUNS_MAX = 32
 LEASE = timedelta(seconds=10)
 """How long a run stays taken without a step: longer than a call may last."""
 STEPS_MAX = 20
+WAKE_MAX = 200
+"""Orders that one transaction wakes, so that calls need not wait for all that wait for an item."""
 
 _ITSELF = Caller("order", "", frozenset())
 
@@ -285,8 +289,8 @@ class CatalogFollower:
                 for item in requests.changed_items(changed):
                     named.update((event.merchant_id, name) for name in references(*item))
         found = await self._database.read(lambda c: orders.awaiting(c, named))
-        if found:
-            await self._database.apply("wake orders", lambda t: _wake(t, found))
+        for part in batches(found, WAKE_MAX):
+            await self._database.apply("wake orders", partial(_wake, keys=part))
 
 
 def _wake(transaction: Transaction, keys: Sequence[OrderKey]) -> None:

@@ -27,6 +27,7 @@ from tillbridge.order.v1 import fulfillment_pb2
 from tillbridge.order.v1 import order_pb2 as pb
 
 INGEST = "tillbridge.order.v1.OrderService.IngestOrder"
+REPORT_CHANGE = "tillbridge.order.v1.OrderService.ReportOrderChange"
 
 IngestCall = Call[pb.IngestOrderRequest, pb.IngestOrderResponse]
 ReportChangeCall = Call[pb.ReportOrderChangeRequest, pb.ReportOrderChangeResponse]
@@ -88,11 +89,16 @@ class OrderService:
         for order in saved:
             tell_order(transaction, order)
 
-    @command
-    def report_order_change(
-        self, transaction: Transaction, calls: Sequence[ReportChangeCall]
-    ) -> None:
+    async def report_order_change(
+        self, caller: Caller, request: pb.ReportOrderChangeRequest
+    ) -> pb.ReportOrderChangeResponse:
         """Keeps the hint that an order was placed or changed, for the gateway to fetch it."""
+        await self._check_channel(caller.merchant, request.channel_id)
+        call: ReportChangeCall = Call(caller, request)
+        answer = await self._database.write(REPORT_CHANGE, self._report_change, call)
+        return pb.ReportOrderChangeResponse.FromString(answer)
+
+    def _report_change(self, transaction: Transaction, calls: Sequence[ReportChangeCall]) -> None:
         keys = [order_wire.order_key(call.merchant, call.request) for call in calls]
         known = orders.orders(transaction.connection, keys, lock=True)
         new = {key: order_rules.reported(key, transaction.now) for key in keys if key not in known}

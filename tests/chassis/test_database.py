@@ -2,17 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, MutableMapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy.exc import DBAPIError
 
 from services.chassis.auth import Caller
 from services.chassis.database import Call, Calls, Database, Handler, Transaction
 from services.chassis.engines import open_engine
 from services.chassis.errors import DomainError
+from services.chassis.run import _forget
 from tests.chassis.counter import (
     COUNTERS,
     JOURNAL,
@@ -24,6 +27,7 @@ from tests.chassis.counter import (
     one_group,
     opened,
 )
+from tests.harness import settings
 
 SHOP = Caller("till", "mug-shop", frozenset())
 
@@ -222,6 +226,55 @@ async def test_remembered_answers_are_forgotten_in_time(database: Database) -> N
     await database.forget(-1)
     await add(database, counter, adding("r-1"))
     assert await database.read(effects) == ["r-1", "r-1"]
+
+
+async def test_remembered_answers_are_forgotten_some_at_a_time(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.chassis.database.FORGET_MAX", 2)
+    ticks, counter = Ticks(), Counter()
+    names = [f"r-{number}" for number in range(5)]
+    async with opened(url, ticks) as database:
+        for name in names:
+            await add(database, counter, adding(name))
+        before = ticks.count
+        await database.forget(-1)
+        assert ticks.count - before == 1 + 4  # now; then two, two, one and none
+        for name in names:
+            await add(database, counter, adding(name))
+        assert await database.read(effects) == names * 2
+
+
+async def test_forgetting_that_fails_stops_no_service(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.chassis.run.FORGET_EVERY_S", 0)
+    tried = 0
+
+    async def fail(_days: int) -> None:
+        nonlocal tried
+        tried += 1
+        await asyncio.sleep(0)
+        raise DomainError("SERVICE_UNAVAILABLE", "the database did not take it; retry")
+
+    monkeypatch.setattr(database, "forget", fail)
+    forgetting = asyncio.ensure_future(_forget(database, settings(tmp_path)))
+    await asyncio.sleep(0.05)
+    assert (tried > 1, forgetting.done()) == (True, False)
+    forgetting.cancel()
+
+
+async def test_a_failing_statement_is_logged_without_its_values(
+    database: Database, logged: list[MutableMapping[str, Any]]
+) -> None:
+    def fail(transaction: Transaction) -> None:
+        transaction.connection.execute(text("INSERT INTO nowhere VALUES (:it)"), {"it": SECRET})
+
+    with pytest.raises(DBAPIError) as found:
+        await database.apply("fail", fail)
+    assert "INSERT INTO nowhere" in str(found.value)
+    assert SECRET not in str(found.value)
+    assert [entry["event"] for entry in logged] == ["call failed"]
 
 
 async def test_a_call_is_not_begun_after_its_deadline(database: Database) -> None:

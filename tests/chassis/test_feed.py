@@ -319,3 +319,25 @@ async def test_a_follower_gets_every_event_though_it_stumbles(
     await eventually(all_seen)
     following.cancel()
     assert list(dict.fromkeys(seen)) == ["a", "b", "c", "d", "e"]
+
+
+async def test_a_batch_of_large_events_is_delivered_in_parts(
+    counting: Served, feed: "EventFeedAsyncStub"
+) -> None:
+    sizes = [300_000] * 20 + [6_000_000, 1]  # bytes
+
+    def tell(transaction: Transaction) -> None:
+        for number, size in enumerate(sizes):
+            total = message("Total", name="x" * size, total=number)
+            transaction.emit(MERCHANT, f"counter/{number}", total)
+
+    await counting.database.apply("tell", tell)
+    seen: list[str] = []
+    parts: list[int] = []
+    found = pb.ReadEventsResponse(lag=1)
+    while found.lag:
+        found = await read(feed, max_events=1000, after=found.next_cursor)
+        seen += subjects(found)
+        parts.append(len(found.events))
+    assert seen == [str(number) for number in range(len(sizes))]
+    assert parts == [4, 4, 4, 4, 4, 1, 1]

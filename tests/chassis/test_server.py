@@ -212,10 +212,18 @@ async def test_a_refusal_half_way_leaves_nothing(service: Served) -> None:
     assert len(told) == 1
 
 
-async def test_a_deadline_that_passed_is_told_and_the_work_is_not_begun(service: Served) -> None:
+async def test_a_deadline_that_passed_is_told_and_logged(
+    service: Served, logged: list[MutableMapping[str, Any]]
+) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as found:
         await service.call("Sleep", message("SleepRequest", sleep_ms=5_000), timeout=0.1)
     assert found.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+
+    async def logged_as_broken_off() -> None:
+        lines = [entry for entry in logged if entry["event"] == "call"]
+        assert [line["code"] for line in lines] == ["CANCELLED"]
+
+    await eventually(logged_as_broken_off)
 
 
 async def test_each_call_is_one_line_in_the_log(

@@ -178,6 +178,49 @@ async def test_a_product_that_is_gone_takes_its_items_along(shop: Shop) -> None:
     await eventually(blue_is_gone)
 
 
+@pytest.mark.parametrize("end", ["commit", "commit outside", "release"])
+async def test_a_hold_can_be_ended_when_its_product_is_gone(shop: Shop, end: str) -> None:
+    channel = await shop.open()
+    await shop.learn("mug")
+    await shop.catalog.tell(["shirt"], product_id="shirt", revision=1)
+    await eventually(lambda: shop.count("shirt", MAIN, "4", version=1))
+    await shop.count("mug", MAIN, "5", version=1)
+    held = await shop.reserve(channel.channel_id, ("mug", "2"), ("shirt", "3"))
+    await shop.catalog.tell([], product_id="shirt", revision=2)
+
+    async def gone() -> None:
+        async with refused("ITEM_NOT_FOUND"):
+            await shop.reserve(channel.channel_id, ("shirt", "1"))
+
+    await eventually(gone)
+    told = len(await shop.events())
+    if end == "release":
+        await shop.stock.ReleaseReservation(
+            inventory_pb2.ReleaseReservationRequest(
+                request_id=request_id(), reservation_id=held.reservation_id
+            ),
+            metadata=metadata(),
+        )
+    else:
+        await shop.commit(held.reservation_id, pos_version=0 if end == "commit outside" else None)
+    on_hand = "3" if end == "commit" else "5"
+    assert _on_hand_and_reserved(await shop.level("mug", MAIN)) == (on_hand, "0")
+    assert "item/shirt" not in {event.subject for event in (await shop.events())[told:]}
+
+
+async def test_a_clock_that_is_ahead_makes_no_later_count_lose(shop: Shop) -> None:
+    await shop.open()
+    await shop.learn("mug")
+    ahead = inventory_pb2.Count(item_id="mug", outlet_id=MAIN, quantity="9")
+    ahead.observe_time.FromJsonString("9999-12-31T23:59:59Z")
+    await shop.stock.RecordCounts(
+        inventory_pb2.RecordCountsRequest(request_id=request_id(), counts=[ahead]),
+        metadata=metadata(),
+    )
+    assert (await shop.count("mug", MAIN, "5")).changed
+    assert (await shop.level("mug", MAIN)).on_hand == "5"
+
+
 @pytest.mark.rule("INV-03")
 async def test_an_online_sale_takes_stock_once(shop: Shop) -> None:
     channel = await shop.open()

@@ -63,6 +63,13 @@ async def test_what_is_not_there_is_said_to_be_not_there(shop: Shop) -> None:
     async with refused("CHANNEL_NOT_FOUND") as facts:
         await shop.ingest(document("A"), channel_id="nowhere")
     assert facts["channel_id"] == "nowhere"
+    async with refused("CHANNEL_NOT_FOUND"):
+        hint = pb.ReportOrderChangeRequest(
+            request_id=request_id(), channel_id="nowhere", order_id="A"
+        )
+        await shop.orders.ReportOrderChange(hint, metadata=metadata())
+    async with refused("ORDER_NOT_FOUND"):
+        await shop.order("A", "nowhere")
     async with refused("ORDER_NOT_FOUND"):
         await shop.order("A")
     async with refused("ORDER_NOT_FOUND"):

@@ -192,7 +192,7 @@ def commit(
         return reservation
     if pos_version is None:
         for hold in holds:
-            level = draft.level(hold.item_id, hold.outlet_id)
+            level = draft.held(hold)
             level = draft.move(level, Kind.ONLINE_SALE, -hold.quantity, now)
             draft.put(replace(level, reserved=level.reserved - hold.quantity))
             draft.ended.append(hold)
@@ -201,7 +201,7 @@ def commit(
         place = (hold.item_id, hold.outlet_id)
         posted = replace(hold, pos_version=pos_version)
         draft.posted[place] = (*draft.waiting(place), posted)
-        end_included_holds(draft, draft.level(*place))
+        end_included_holds(draft, draft.held(hold))
     waits = len(draft.ended) < len(holds)
     return replace(reservation, state=State.POSTED if waits else State.COMMITTED)
 
@@ -217,7 +217,7 @@ def release(draft: Draft, reservation: Reservation, holds: Sequence[Hold]) -> Re
     if reservation.state is not State.HELD:
         raise _ended(reservation)
     for hold in holds:
-        level = draft.level(hold.item_id, hold.outlet_id)
+        level = draft.held(hold)
         draft.put(replace(level, reserved=level.reserved - hold.quantity))
         draft.ended.append(hold)
     return replace(reservation, state=State.RELEASED)

@@ -33,6 +33,8 @@ class Item:
     item_id: str
     tracked: bool = True
     """INV-01: unless the catalog says otherwise."""
+    deleted: bool = False
+    """Whether the catalog has it no more; what is held of it can still be ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,8 @@ class Stock:
         Raises:
             DomainError: ITEM_NOT_FOUND, OUTLET_NOT_FOUND.
         """
-        if item_id not in self.items:
+        item = self.items.get(item_id)
+        if item is None or item.deleted:
             raise DomainError(
                 "ITEM_NOT_FOUND",
                 f"the catalog has no item {item_id!r}; send its product first",
@@ -180,6 +183,11 @@ class Draft:
     def level(self, item_id: str, outlet_id: str) -> Level:
         """The level as this decision has left it so far."""
         return self.levels.get((item_id, outlet_id)) or self.stock.find(item_id, outlet_id)
+
+    def held(self, hold: Hold) -> Level:
+        """The level that a hold is kept back from, also where its item was deleted meanwhile."""
+        place = (hold.item_id, hold.outlet_id)
+        return self.levels.get(place) or self.stock.levels[place]
 
     def put(self, level: Level) -> None:
         """Leaves a level as given."""
@@ -258,7 +266,7 @@ def end_included_holds(draft: Draft, level: Level) -> bool:
     draft.posted[place] = tuple(hold for hold in waiting if hold not in included)
     draft.ended.extend(included)
     freed = sum(hold.quantity for hold in included)
-    draft.put(replace(draft.level(*place), reserved=level.reserved - freed))
+    draft.put(replace(level, reserved=level.reserved - freed))
     return True
 
 

@@ -345,6 +345,8 @@ def _recalculate(transaction: Transaction, merchant: str, channel: rules.Channel
     figures = {figure.item_id: figure for figure in changed}
     items = stock_store.lock_items(connection, [(merchant, row.item_id) for row in changed])
     for (_, item_id), item in items.items():
+        if item.deleted:
+            continue
         transaction.emit(
             merchant,
             f"item/{item_id}",

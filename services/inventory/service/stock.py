@@ -342,11 +342,13 @@ class Work:
             yield Online(channel.channel_id, item_id, quantity, version, self._transaction.now)
 
     def _tell(self, merchant: str, figure: Online) -> None:
-        tracked = self._stocks[merchant].items[figure.item_id].tracked
+        item = self._stocks[merchant].items[figure.item_id]
+        if item.deleted:
+            return
         self._transaction.emit(
             merchant,
             f"item/{figure.item_id}",
-            wire.online_stock_changed(figure, tracked=tracked),
+            wire.online_stock_changed(figure, tracked=item.tracked),
             figure.channel_id,
         )
 
@@ -432,7 +434,7 @@ def _learn(
     for row in rows:
         merchant, item_id = row["merchant_id"], row["item_id"]
         known = before.get((merchant, item_id))
-        if known is None or known.tracked == row["tracked"]:
+        if known is None or known.deleted or known.tracked == row["tracked"]:
             continue
         for channel, _ in channels[merchant]:
             figures = store.load_online(connection, merchant, channel.channel_id, [item_id])

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Connection,
     and_,
     bindparam,
+    case,
     func,
     or_,
     select,
@@ -106,20 +107,20 @@ def _hold_key(merchant: str, hold: Hold) -> tuple[str, str, str, str]:
 
 
 _LOCK_ITEMS = (
-    select(ITEMS.c.merchant_id, ITEMS.c.item_id, ITEMS.c.tracked)
-    .where(among(keys(), ITEMS.c.merchant_id, ITEMS.c.item_id), ~ITEMS.c.deleted)
+    select(ITEMS.c.merchant_id, ITEMS.c.item_id, ITEMS.c.tracked, ITEMS.c.deleted)
+    .where(among(keys(), ITEMS.c.merchant_id, ITEMS.c.item_id))
     .order_by(ITEMS.c.merchant_id, ITEMS.c.item_id)
     .with_for_update()
 )
 
 
 def lock_items(connection: Connection, wanted: Iterable[ItemKey]) -> dict[ItemKey, Item]:
-    """The items with these keys that exist, each held against other processes until commit.
+    """The items with these keys, deleted ones too, each held against other processes until commit.
 
     An item's row is the lock on all that is decided about its stock, at every outlet.
     """
     rows = connection.execute(_LOCK_ITEMS, {"keys": list(set(wanted))}).all()
-    return {(row[0], row[1]): Item(row[1], tracked=row[2]) for row in rows}
+    return {(row[0], row[1]): Item(*row[1:]) for row in rows}
 
 
 _LOAD_OUTLETS = select(OUTLETS.c.merchant_id, OUTLETS.c.outlet_id).where(
@@ -148,9 +149,10 @@ def load_stock(
     }
     for merchant, level in load_levels(connection, list(found)):
         stocks[merchant].levels[level.item_id, level.outlet_id] = level
-    for merchant, hold in _load_posted(connection, list(found)):
+    for row in connection.execute(_LOAD_POSTED, {"keys": list(found)}):
+        hold = Hold(*row[1:])
         place: Place = (hold.item_id, hold.outlet_id)
-        waiting = stocks[merchant].posted
+        waiting = stocks[row[0]].posted
         waiting[place] = (*waiting.get(place, ()), hold)
     return stocks
 
@@ -186,11 +188,6 @@ _LOAD_POSTED = _HOLDS.where(
     HOLDS.c.held,
     HOLDS.c.pos_version.is_not(None),
 )
-
-
-def _load_posted(connection: Connection, wanted: Sequence[ItemKey]) -> list[tuple[str, Hold]]:
-    rows = connection.execute(_LOAD_POSTED, {"keys": wanted}).all()
-    return [(row[0], Hold(*row[1:])) for row in rows]
 
 
 def load_entries(
@@ -453,13 +450,9 @@ def save_figures(connection: Connection, figures: Sequence[tuple[str, Online]]) 
 def sum_available(connection: Connection, merchant: str, outlets: Sequence[str]) -> dict[str, int]:
     """What is available of every item at these outlets, in thousandths (INV-05)."""
     table = LEVELS.c
-    free = func.sum(
-        func.greatest(table.on_hand - table.reserved, 0)
-        if connection.dialect.name == "postgresql"
-        else func.max(table.on_hand - table.reserved, 0)
-    )
+    free = table.on_hand - table.reserved
     rows = connection.execute(
-        select(table.item_id, free)
+        select(table.item_id, func.sum(case((free > 0, free), else_=0)))
         .where(table.merchant_id == merchant, table.outlet_id.in_(outlets))
         .group_by(table.item_id)
     )

@@ -46,11 +46,18 @@ def time(moment: datetime | None) -> Timestamp | None:
 
 
 def moment(request: pb.AdjustStockRequest | pb.Count, now: datetime) -> datetime:
-    """When it was observed; now when the caller does not say."""
+    """When it was observed; now when the caller does not say.
+
+    Nothing was observed later than it arrived: a clock that is ahead would otherwise make every
+    later count of the level lose until that time has come.
+
+    Raises:
+        DomainError: INVALID_FIELD.
+    """
     if not request.HasField("observe_time"):
         return now
     try:
-        return request.observe_time.ToDatetime(tzinfo=UTC)
+        return min(request.observe_time.ToDatetime(tzinfo=UTC), now)
     except (OverflowError, ValueError) as error:
         raise invalid("observe_time", "must lie between the years 1 and 9999") from error
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter
 from sqlalchemy import Connection
 
+from services.chassis.statements import among, keys
 from services.order.rules.document import Document
 from services.order.rules.order import (
     Allocation,
@@ -21,13 +22,11 @@ from services.order.rules.order import (
 )
 from services.order.store.statements import (
     Page,
-    among,
     claim,
     delete,
     microseconds,
     number,
     paged,
-    parts,
     save,
 )
 from services.order.store.tables import AWAITED_ITEMS, ORDERS, SOURCE_DOCUMENTS
@@ -39,19 +38,31 @@ _HOLD = TypeAdapter(Hold)
 _ALLOCATIONS = TypeAdapter(tuple[Allocation, ...])
 _AWAITED = TypeAdapter(list[str])
 
+_o, _a, _s = ORDERS.c, AWAITED_ITEMS.c, SOURCE_DOCUMENTS.c
+
+_ORDERS = (
+    sa.select(ORDERS)
+    .where(among(keys(), _o.merchant_id, _o.channel_id, _o.order_id))
+    .order_by(_o.merchant_id, _o.channel_id, _o.order_id)
+)
+_LOCKED_ORDERS = _ORDERS.with_for_update()
+_AWAITING = sa.select(_a.merchant_id, _a.channel_id, _a.order_id).where(
+    among(keys(), _a.merchant_id, _a.reference)
+)
+_SOURCE_DOCUMENT = sa.select(_s.source_document).where(
+    among(keys(), _s.merchant_id, _s.channel_id, _s.order_id)
+)
+
 
 def orders(
-    connection: Connection, keys: Collection[OrderKey], *, lock: bool = False
+    connection: Connection, wanted: Collection[OrderKey], *, lock: bool = False
 ) -> dict[OrderKey, Order]:
     """The orders with these keys that exist; locked against other processes if asked for."""
-    found = {}
-    for part in parts(sorted(set(keys))):
-        query = sa.select(ORDERS).where(among(ORDERS, _ORDER_KEY, part))
-        query = query.order_by(*(ORDERS.c[name] for name in _ORDER_KEY))
-        for row in connection.execute(query.with_for_update() if lock else query):
-            order = _order(row)
-            found[order.key] = order
-    return found
+    if not wanted:
+        return {}
+    statement = _LOCKED_ORDERS if lock else _ORDERS
+    rows = connection.execute(statement, {"keys": sorted(set(wanted))})
+    return {order.key: order for order in map(_order, rows)}
 
 
 def claim_orders(
@@ -95,14 +106,8 @@ def set_awaited(connection: Connection, saved: Sequence[Order]) -> None:
 
 def awaiting(connection: Connection, named: Collection[tuple[str, str]]) -> list[OrderKey]:
     """The orders that wait for any of these items, as (merchant, reference)."""
-    found: set[OrderKey] = set()
-    for part in parts(sorted(set(named))):
-        query = sa.select(*(AWAITED_ITEMS.c[name] for name in _ORDER_KEY))
-        rows = connection.execute(
-            query.where(among(AWAITED_ITEMS, ("merchant_id", "reference"), part))
-        )
-        found.update(OrderKey(*row) for row in rows)
-    return sorted(found)
+    rows = connection.execute(_AWAITING, {"keys": sorted(set(named))})
+    return sorted({OrderKey(*row) for row in rows})
 
 
 def set_source_documents(connection: Connection, texts: dict[OrderKey, str]) -> None:
@@ -115,9 +120,7 @@ def set_source_documents(connection: Connection, texts: dict[OrderKey, str]) -> 
 
 def source_document(connection: Connection, key: OrderKey) -> str:
     """The store's own document of an order; empty when there is none."""
-    query = sa.select(SOURCE_DOCUMENTS.c.source_document)
-    found = connection.execute(query.where(among(SOURCE_DOCUMENTS, _ORDER_KEY, [key])))
-    return found.scalar() or ""
+    return connection.execute(_SOURCE_DOCUMENT, {"keys": [key]}).scalar() or ""
 
 
 def list_orders(

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import BigInteger, Connection
 
 from services.chassis.plumbing import EPOCH
+from services.chassis.statements import among, keys
 from services.order.rules.document import FulfillmentKind, Money
 from services.order.rules.sale import (
     Fulfillment,
@@ -25,13 +26,11 @@ from services.order.rules.sale import (
 )
 from services.order.store.statements import (
     Page,
-    among,
     claim,
     delete,
     microseconds,
     number,
     paged,
-    parts,
     save,
 )
 from services.order.store.tables import FULFILLMENTS, PAYMENTS, SALES
@@ -46,16 +45,27 @@ _NEW = 1
 _DAY_MICROSECONDS = sa.literal_column("86400000000", BigInteger)
 _UNIT_NANOS = sa.literal_column("1000000000", BigInteger)
 
+_SALES = (
+    sa.select(SALES)
+    .where(among(keys(), SALES.c.merchant_id, SALES.c.sale_id))
+    .order_by(SALES.c.merchant_id, SALES.c.sale_id)
+)
+_LOCKED_SALES = _SALES.with_for_update()
+_PAYMENTS = (
+    sa.select(PAYMENTS)
+    .where(among(keys(), PAYMENTS.c.merchant_id, PAYMENTS.c.sale_id))
+    .order_by(PAYMENTS.c.number)
+)
+
 
 def sales(
-    connection: Connection, keys: Collection[SaleKey], *, lock: bool = False
+    connection: Connection, wanted: Collection[SaleKey], *, lock: bool = False
 ) -> dict[SaleKey, Sale]:
     """The sales with these keys that exist; locked against other processes if asked for."""
-    rows: list[Any] = []
-    for part in parts(sorted(set(keys))):
-        query = sa.select(SALES).where(among(SALES, _SALE_KEY, part))
-        query = query.order_by(SALES.c.merchant_id, SALES.c.sale_id)
-        rows += connection.execute(query.with_for_update() if lock else query)
+    if not wanted:
+        return {}
+    statement = _LOCKED_SALES if lock else _SALES
+    rows = connection.execute(statement, {"keys": sorted(set(wanted))}).all()
     return {sale.key: sale for sale in _with_payments(connection, rows)}
 
 
@@ -196,14 +206,12 @@ def fulfillment_position(fulfillment: Fulfillment) -> tuple[int, str]:
 def _with_payments(connection: Connection, rows: Sequence[Any]) -> list[Sale]:
     """The sales of these rows, with their payments."""
     payments: dict[SaleKey, list[Payment]] = {}
-    keys = [SaleKey(row.merchant_id, row.sale_id) for row in rows]
-    for part in parts(keys):
-        query = sa.select(PAYMENTS).where(among(PAYMENTS, _SALE_KEY, part))
-        for row in connection.execute(query.order_by(PAYMENTS.c.number)):
-            amount = Money(row.currency_code, row.amount_nanos)
-            payment = Payment(row.method, amount, row.pay_time)
-            payments.setdefault(SaleKey(row.merchant_id, row.sale_id), []).append(payment)
-    return [_sale(row, tuple(payments.get(key, ()))) for key, row in zip(keys, rows, strict=True)]
+    found = [SaleKey(row.merchant_id, row.sale_id) for row in rows]
+    for row in connection.execute(_PAYMENTS, {"keys": found}) if found else ():
+        amount = Money(row.currency_code, row.amount_nanos)
+        payment = Payment(row.method, amount, row.pay_time)
+        payments.setdefault(SaleKey(row.merchant_id, row.sale_id), []).append(payment)
+    return [_sale(row, tuple(payments.get(key, ()))) for key, row in zip(found, rows, strict=True)]
 
 
 def _sale_row(sale: Sale) -> dict[str, Any]:

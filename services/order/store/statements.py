@@ -1,19 +1,16 @@
 """Statements on any table, in bulk."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import BigInteger, ColumnElement, Connection, Row, Select, Table
 
 from services.chassis.plumbing import EPOCH
+from services.chassis.statements import among, keys
 
-KEYS_MAX = 5_000
-"""Keys that one statement looks for; every database takes that many parameters."""
-
-T = TypeVar("T")
 Key = tuple[str, ...]
 
 
@@ -23,17 +20,6 @@ class Page:
 
     count: int
     after: tuple[Any, ...] | None
-
-
-def parts(keys: Sequence[T]) -> Iterator[Sequence[T]]:
-    """The keys, as many at a time as one statement looks for."""
-    for begin in range(0, len(keys), KEYS_MAX):
-        yield keys[begin : begin + KEYS_MAX]
-
-
-def among(table: Table, names: Sequence[str], keys: Sequence[Key]) -> ColumnElement[bool]:
-    """Whether a row's columns `names` are one of these keys."""
-    return sa.tuple_(*(table.c[name] for name in names)).in_(keys)
 
 
 def number(column: ColumnElement[Any]) -> ColumnElement[int]:
@@ -83,9 +69,9 @@ def claim(
     query = due(table, now).order_by(table.c.due_time).limit(count)
     rows = connection.execute(query.with_for_update(skip_locked=True)).all()
     if rows:
-        keys = [tuple(getattr(row, name) for name in names) for row in rows]
-        taken = sa.update(table).where(among(table, names, keys))
-        connection.execute(taken.values(lease_time=lease_time))
+        found = [tuple(getattr(row, name) for name in names) for row in rows]
+        taken = sa.update(table).where(among(keys(), *(table.c[name] for name in names)))
+        connection.execute(taken.values(lease_time=lease_time), {"keys": found})
     return rows
 
 
@@ -114,7 +100,10 @@ def save(
         )
 
 
-def delete(connection: Connection, table: Table, names: Sequence[str], keys: Sequence[Key]) -> None:
+def delete(
+    connection: Connection, table: Table, names: Sequence[str], unwanted: Sequence[Key]
+) -> None:
     """Deletes the rows with these keys."""
-    for part in parts(keys):
-        connection.execute(sa.delete(table).where(among(table, names, part)))
+    if unwanted:
+        statement = sa.delete(table).where(among(keys(), *(table.c[name] for name in names)))
+        connection.execute(statement, {"keys": unwanted})

@@ -123,7 +123,7 @@ class Count(_message.Message):
     """
     @_builtins.property
     def observe_time(self) -> _timestamp_pb2.Timestamp:
-        """When the level was read. Absent means: when it arrived."""
+        """When the level was read. Absent, or later than its arrival, means: when it arrived."""
 
     def __init__(
         self,
