@@ -5,6 +5,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
+import httpx
+import structlog
+
 from gateway.ecom import Store
 from gateway.ecom.ecwid import PLATFORM as ECWID
 from gateway.ecom.ecwid import Ecwid
@@ -20,6 +23,7 @@ REMEMBERED_S = 3.0
 
 REMEMBERED_MAX = 10_000
 
+log = structlog.get_logger()
 
 Client = TypeVar("Client")
 
@@ -59,7 +63,7 @@ class Platforms:
         self._stores: dict[tuple[str, str, str], Store] = {}
 
     def pos(self, side: pb.Connection | None) -> PointOfSale | None:
-        """The point of sale behind a connection."""
+        """The point of sale behind a connection; None where there is none that can be called."""
         if side is None or side.platform != LIGHTSPEED_X:
             return None
         return _once(
@@ -67,7 +71,7 @@ class Platforms:
         )
 
     def store(self, side: pb.Connection | None) -> Store | None:
-        """The store behind a connection."""
+        """The store behind a connection; None where there is none that can be called."""
         if side is None or side.platform != ECWID:
             return None
         return _once(
@@ -88,10 +92,19 @@ class Platforms:
 
 def _once(
     clients: dict[tuple[str, str, str], Client], side: pb.Connection, make: Callable[[], Client]
-) -> Client:
+) -> Client | None:
+    """The client of an account. Nobody can make one of a token that no header can hold: that is
+    this channel's trouble, and must not keep the other channels' workers from running.
+    """
     key = (side.base_url, side.account, side.access_token)
     if key not in clients:
-        clients[key] = make()
+        try:
+            clients[key] = make()
+        except (ValueError, httpx.InvalidURL) as error:
+            log.warning(
+                "connection cannot be used", channel_id=side.channel_id, why=type(error).__name__
+            )
+            return None
     return clients[key]
 
 

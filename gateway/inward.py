@@ -80,7 +80,7 @@ class Inward:
     async def products(
         self, products: Sequence[ProductState], *, with_levels: bool = False
     ) -> None:
-        """Takes products.
+        """Takes products; those that are refused are put aside, by name.
 
         Args:
             products: as they are now.
@@ -130,24 +130,30 @@ class Inward:
         for outlet in await self._pos.outlets():
             request = channels_pb2.CreateOutletRequest(outlet=outlet)
             request.request_id = request_id(f"{self._source}/outlet", body=request)
-            await self._unless_known(self._owners.channels.CreateOutlet, request)
+            create = self._owners.channels.CreateOutlet
+            await self._unless_known(create, request, "outlet", outlet.outlet_id)
         for register in await self._pos.registers():
             creation = channels_pb2.CreateRegisterRequest(register=register)
             creation.request_id = request_id(f"{self._source}/register", body=creation)
-            await self._unless_known(self._owners.channels.CreateRegister, creation)
+            create_register = self._owners.channels.CreateRegister
+            await self._unless_known(create_register, creation, "register", register.register_id)
 
     async def _unless_known(
-        self, method: Callable[..., Awaitable[Message]], request: Message
+        self, method: Callable[..., Awaitable[Message]], request: Message, kind: str, name: str
     ) -> None:
         """Creates a place. One that goes by another name now keeps the old one here: people may
-        know it by that, and nothing links by it.
+        know it by that, and nothing links by it. One that is refused, such as a register whose
+        outlet was deleted, is put aside.
         """
         try:
             await self._owners.call(method, request)
         except DomainError as error:
-            if error.reason not in ("OUTLET_EXISTS", "REGISTER_EXISTS"):
+            if error.transient:
                 raise
-            log.info("a place is known by another name here", why=error.message)
+            if error.reason in ("OUTLET_EXISTS", "REGISTER_EXISTS"):
+                log.info("a place is known by another name here", why=error.message)
+            else:
+                quarantine(self._source, kind, name, error.message)
 
     async def _upsert(self, products: Sequence[catalog_pb2.Product], with_levels: bool) -> None:
         async def upsert(part: Sequence[catalog_pb2.Product]) -> None:
@@ -166,7 +172,12 @@ class Inward:
     async def _delete(self, gone: Gone) -> None:
         request = catalog_pb2.DeleteProductRequest(product_id=gone.product_id, version=gone.version)
         request.request_id = request_id(f"{self._source}/product-gone", body=request)
-        await self._owners.call(self._owners.catalog.DeleteProduct, request)
+        try:
+            await self._owners.call(self._owners.catalog.DeleteProduct, request)
+        except DomainError as error:
+            if error.transient:
+                raise
+            quarantine(self._source, "product", gone.product_id, error.message)
 
     async def _record(self, counts: Sequence[inventory_pb2.Count], whole: bool) -> None:
         request = inventory_pb2.RecordCountsRequest(counts=counts, cause=self._source)
@@ -201,9 +212,9 @@ class Inward:
 
         Raises:
             DomainError: SERVICE_UNAVAILABLE when an item exists but inventory has not learned of
-                it in time.
+                it in time; else why the levels are refused.
         """
-        taught = False
+        taught: set[str] = set()
         for pause_s in (0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, LEARN_S_MAX / 4):
             await asyncio.sleep(pause_s)
             try:
@@ -211,23 +222,28 @@ class Inward:
             except DomainError as error:
                 if error.reason not in ("ITEM_NOT_FOUND", "OUTLET_NOT_FOUND"):
                     raise
-                if not taught and not await self._teach(error, counts):
+                name = _missing(error, counts)
+                if name not in taught and not await self._teach(error.reason, name):
                     raise
-                taught = True
+                taught.add(name)
         message = "the item is known to the catalog but not to inventory yet; retry"
         raise DomainError("SERVICE_UNAVAILABLE", message, retry_after_ms=1000)
 
-    async def _teach(self, missing: DomainError, counts: Sequence[inventory_pb2.Count]) -> bool:
-        """Makes the item or outlet known; False when the point of sale does not know it either."""
-        if missing.reason == "OUTLET_NOT_FOUND":
+    async def _teach(self, reason: str, name: str) -> bool:
+        """Makes an item or outlet known; False when that cannot be: the point of sale does not
+        know it either (any more), or the catalog does not take it.
+        """
+        if reason == "OUTLET_NOT_FOUND":
             await self.places()
-            return True
-        item_id = missing.facts.get("item_id") or counts[0].item_id
-        product = await self._pos.product(item_id)
+            return any(outlet.outlet_id == name for outlet in await self._pos.outlets())
+        product = await self._pos.product(name)
         if not isinstance(product, catalog_pb2.Product):
             return False
         await self.products([product])
-        return True
+        wanted = catalog_pb2.ItemReference(item_id=name)
+        request = catalog_pb2.ResolveItemsRequest(references=[wanted])
+        found = await self._owners.call(self._owners.catalog.ResolveItems, request)
+        return any(item.item_id == name for item in found.items)
 
     async def _mirror(self, mirrored: MirroredSale) -> None:
         sale = mirrored.sale
@@ -260,6 +276,13 @@ class Inward:
             middle = len(records) // 2
             await self._each_if_refused(kind, records[:middle], send, name_of)
             await self._each_if_refused(kind, records[middle:], send, name_of)
+
+
+def _missing(error: DomainError, counts: Sequence[inventory_pb2.Count]) -> str:
+    """The item or outlet that a service does not know."""
+    field = "item_id" if error.reason == "ITEM_NOT_FOUND" else "outlet_id"
+    named: str = error.facts.get(field) or getattr(counts[0], field)
+    return named
 
 
 def batches(records: Sequence[Item]) -> Iterator[Sequence[Item]]:

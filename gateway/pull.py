@@ -8,6 +8,7 @@ changes nothing.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
+from uuid import uuid4
 
 import structlog
 
@@ -17,7 +18,7 @@ from gateway.inward import Inward
 from gateway.owners import Owners
 from gateway.platform import PlatformError
 from gateway.pos import Batch, PointOfSale
-from gateway.records import BadRecordError, request_id
+from gateway.records import BadRecordError, quarantine, request_id
 from services.chassis.errors import DomainError
 from tillbridge.inventory.v1 import channels_pb2
 from tillbridge.order.v1 import order_pb2
@@ -25,6 +26,9 @@ from tillbridge.order.v1 import order_pb2
 POLL_S = 60.0
 FIRST_RETRY_S = 1.0
 """While the first import does not get through, it is tried again sooner."""
+
+HELD_BACK_S_MAX = 24 * 3600
+"""For how long an order that cannot be taken has the list read from before it."""
 
 Read = TypeVar("Read")
 
@@ -149,6 +153,8 @@ class StorePoll:
         self._link = link
         self._cursors = Cursors(link)
         self._store = store
+        self._platform = link.store_side.platform if link.store_side else "store"
+        self._process = uuid4().hex[:12]
 
     async def poll(self) -> None:
         """Reports orders that are not known as the store has them (ORD-12).
@@ -156,12 +162,24 @@ class StorePoll:
         Orders from before the channel was made are history: the first poll begins at its creation.
         """
         cursor = await self._cursors.get(self.RESOURCE) or await self._beginning()
+        untaken: list[int] = []
         async for orders, behind in self._store.orders_since(cursor):
-            for seen in orders:
-                if not await self._is_known(seen):
-                    await self._report(seen)
+            untaken += [seen.version for seen in orders if not await self._is_taken(seen)]
             if behind != cursor:
-                await self._cursors.set(self.RESOURCE, behind)
+                await self._cursors.set(self.RESOURCE, _held_back(cursor, behind, untaken))
+
+    async def _is_taken(self, seen: OrderSeen) -> bool:
+        """Whether an order is known as the store has it, or cannot be; else it is reported."""
+        try:
+            if await self._is_known(seen):
+                return True
+            await self._report(seen)
+        except DomainError as error:
+            if error.transient:
+                raise
+            quarantine(self._platform, "order", seen.order_id, error.message)
+            return True
+        return False
 
     async def _beginning(self) -> str:
         owners = self._link.owners
@@ -188,13 +206,20 @@ class StorePoll:
     async def _report(self, seen: OrderSeen) -> None:
         owners = self._link.owners
         request = order_pb2.ReportOrderChangeRequest(
-            request_id=request_id(
-                "poll", self._link.channel_id, seen.order_id, seen.version, seen.payment_status
-            ),
-            channel_id=self._link.channel_id,
-            order_id=seen.order_id,
+            channel_id=self._link.channel_id, order_id=seen.order_id
         )
+        # Once per process: what a predecessor was told, it may not have got to fetch.
+        about = (self._process, seen.order_id, seen.version, seen.payment_status)
+        request.request_id = request_id("poll", *about, body=request)
         await owners.call(owners.orders.ReportOrderChange, request)
+
+
+def _held_back(cursor: str, behind: str, untaken: Sequence[int]) -> str:
+    """Where to go on: not behind the first change that was not taken yet, since a fetch that did
+    not come through is remembered by nobody else; but not held back forever by one that never will.
+    """
+    first = min([int(behind), *untaken])
+    return str(max(int(cursor), int(behind) - HELD_BACK_S_MAX, first))
 
 
 class Cursors:

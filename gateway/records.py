@@ -154,9 +154,9 @@ def needed_decimal(record: Record, *names: str) -> Decimal:
     raise BadRecordError(f"{names[0]} must be a number, got {record.get(names[0])!r}")
 
 
-def quantity_text(value: Decimal) -> str:
+def quantity_text(value: Decimal, rounding: str = ROUND_HALF_EVEN) -> str:
     """A quantity as the contracts write it: at most three fraction digits."""
-    return plain(value.quantize(_THOUSANDTH, ROUND_HALF_EVEN))
+    return plain(value.quantize(_THOUSANDTH, rounding))
 
 
 def measure_text(value: Decimal) -> str:

@@ -22,8 +22,6 @@ from gateway.records import request_id
 from services.chassis.errors import DomainError, invalid
 from tillbridge.order.v1 import order_pb2
 
-BODY_BYTES_MAX = 1024 * 1024
-
 log = structlog.get_logger()
 
 Handler = Callable[[Request], Awaitable[str]]
@@ -51,7 +49,7 @@ class Webhooks:
         Raises:
             DomainError: why it is refused, or could not be taken.
         """
-        body = await _body(request)
+        body = await request.body()  # of limited size: see `gateway.edge`
         link = await self._connections.of(request.path_params["channel_id"])
         if link.pos is None or link.pos_side is None:
             raise connection_missing(link.channel_id, "point of sale")
@@ -74,7 +72,7 @@ class Webhooks:
         Raises:
             DomainError: why it is refused, or could not be taken.
         """
-        body = await _body(request)
+        body = await request.body()  # of limited size: see `gateway.edge`
         link = await self._connections.of(request.path_params["channel_id"])
         if link.store_side is None:
             raise connection_missing(link.channel_id, "store")
@@ -95,26 +93,6 @@ class Webhooks:
         )
         await link.owners.call(link.owners.orders.ReportOrderChange, report)
         return "order"
-
-
-async def _body(request: Request) -> bytes:
-    """The raw body.
-
-    Raises:
-        DomainError: BODY_TOO_LARGE.
-    """
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > BODY_BYTES_MAX:
-            raise DomainError(
-                "BODY_TOO_LARGE",
-                f"the body is larger than {BODY_BYTES_MAX} bytes",
-                limit_bytes=BODY_BYTES_MAX,
-            )
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 def _route(platform: str, handle: Handler) -> Route:

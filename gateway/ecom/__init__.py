@@ -35,7 +35,9 @@ class OtherEvent:
 
 @dataclass(frozen=True, slots=True)
 class OrderSeen:
-    """What a list of orders says of one: enough to know whether it is known as it is."""
+    """What a list of orders says of one: enough to know whether it is known as it is. The version
+    is the time of its last change, in unix seconds.
+    """
 
     order_id: str
     version: int
@@ -87,8 +89,8 @@ class Store(Protocol):
         """
 
     def orders_since(self, cursor: str) -> AsyncIterator[tuple[Sequence[OrderSeen], str]]:
-        """Orders that changed since the cursor (the first one is a time in unix seconds), with the
-        cursor behind them. Some may be told again.
+        """Orders that changed since the cursor (a time in unix seconds, as is `OrderSeen.version`),
+        with the cursor behind them. Some may be told again.
         """
 
     def shelves(self) -> AsyncIterator[Shelf]:

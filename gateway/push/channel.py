@@ -28,6 +28,7 @@ from tillbridge.order.v1 import events_pb2 as order_events
 
 EVENTS_MAX = 1000
 SWEEP_EVERY_S = 24 * 3600.0
+SWEEP_PAUSE_S = 0.5
 
 log = structlog.get_logger()
 
@@ -149,12 +150,15 @@ class ChannelWork:
         return lambda: follow(link.owners.feeds[feed], link.owners.identity, request, handle)
 
     async def _sweep_often(self, sweep: Task) -> None:
-        """Sweeps now, whenever that is asked for, and every night."""
+        """Sweeps now, whenever that is asked for, and every night. A store that contradicts itself
+        asks for one after each: hence the pause.
+        """
         while True:
             self._sweep_now.clear()
             await self._until_done(sweep)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._sweep_now.wait(), SWEEP_EVERY_S)
+            await asyncio.sleep(SWEEP_PAUSE_S)
 
     async def _until_done(self, task: Task) -> None:
         pause_s = 0.2

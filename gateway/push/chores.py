@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -44,12 +45,14 @@ class Chores:
         chores = list(dict.fromkeys(names))
         if not chores:
             return
+        due = {name: self._due.get(name) for name in chores}
         failures = await self._do(chores)
         now = asyncio.get_running_loop().time()
         for name in chores:
             error = failures.get(name)
             if error is None:
-                self._due.pop(name, None)
+                if self._due.get(name) == due[name]:  # else it failed again after we read it
+                    self._due.pop(name, None)
                 STORE_WRITES.labels(self._kind, "done").inc()
             elif is_transient(error):
                 _, pause_s = self._due.get(name, (0.0, PAUSE_S / 2))
@@ -84,6 +87,17 @@ class Chores:
             retry_s=round(pause_s, 1),
             error=f"{type(error).__name__}: {error}",
         )
+
+
+class Turns:
+    """Has a chore done by one at a time, so that what was read last is written last."""
+
+    def __init__(self) -> None:
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def of(self, name: str) -> asyncio.Lock:
+        """Held while the chore is done; forgotten when nobody holds or awaits it."""
+        return self._locks.setdefault(name, asyncio.Lock())
 
 
 def is_transient(error: Exception) -> bool:

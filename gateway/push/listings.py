@@ -52,7 +52,7 @@ class ListingPush:
             if not self.is_due(listing):
                 return
             figures = await self._write(listing)
-        await self._check_figures(figures)
+        await self._check_figures([variant.item_id for variant in listing.variants], figures)
 
     def is_due(self, listing: catalog_pb2.Listing) -> bool:
         """Whether a listing has to be written.
@@ -115,10 +115,12 @@ class ListingPush:
             ),
         )
 
-    async def _check_figures(self, written: dict[str, Figure]) -> None:
-        """A stock change that came while a new listing was written had no slot to go to."""
-        current = await self._shelves.figures(list(written))
-        outdated = [item_id for item_id, figure in current.items() if written[item_id] != figure]
+    async def _check_figures(self, item_ids: Sequence[str], written: dict[str, Figure]) -> None:
+        """A stock change that came while a new listing was written had no slot to go to; nor had
+        the first stock of an item that inventory did not know when the listing was written.
+        """
+        current = await self._shelves.figures(item_ids)
+        outdated = [item for item, figure in current.items() if written.get(item) != figure]
         if outdated:
             self._outdated(outdated)
 

@@ -7,7 +7,7 @@ import structlog
 from gateway.ecom import Store
 from gateway.owners import Owners
 from gateway.platform import PlatformError
-from gateway.push.chores import Failures, one_by_one
+from gateway.push.chores import Failures, Turns, one_by_one
 from gateway.push.shelves import Shelves
 from gateway.records import request_id
 from tillbridge.order.v1 import order_pb2
@@ -24,6 +24,7 @@ class OrderFetch:
         self._owners = owners
         self._store = store
         self._shelves = shelves
+        self._turns = Turns()
 
     async def do(self, order_ids: Sequence[str]) -> Failures:
         """Ingests these orders as the store has them now."""
@@ -44,6 +45,10 @@ class OrderFetch:
             request.page_token = answer.next_page_token
 
     async def _fetch(self, order_id: str) -> None:
+        async with self._turns.of(order_id):
+            await self._ingest(order_id)
+
+    async def _ingest(self, order_id: str) -> None:
         try:
             document = await self._store.order(order_id)
         except PlatformError as error:

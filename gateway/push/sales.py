@@ -6,7 +6,7 @@ from uuid import uuid4
 from gateway.owners import Owners
 from gateway.platform import PlatformError
 from gateway.pos import PointOfSale, SaleToPost
-from gateway.push.chores import Failures, is_transient, one_by_one
+from gateway.push.chores import Failures, Turns, is_transient, one_by_one
 from gateway.records import BadRecordError
 from services.chassis.errors import DomainError
 from tillbridge.customer.v1 import customer_pb2
@@ -31,6 +31,7 @@ class SalePosting:
         self._channel_id = channel_id
         self._owners = owners
         self._pos = pos
+        self._turns = Turns()
         self._in_doubt: set[str] = set()
         self._starting = True
 
@@ -46,23 +47,29 @@ class SalePosting:
             return {}
 
         async def post(sale_id: str) -> None:
-            await self._post(sale_id, channel)
+            async with self._turns.of(sale_id):
+                await self._post(sale_id, channel)
 
-        failures = await one_by_one(sale_ids, post)
-        self._starting = False
-        return failures
+        return await one_by_one(sale_ids, post)
 
     async def unposted(self) -> AsyncIterator[Sequence[str]]:
-        """The channel's sales that the point of sale does not hold as they are, newest first."""
+        """The channel's sales that the point of sale does not hold as they are, newest first.
+
+        Until all of them were told once, every sale may be one that a predecessor wrote.
+        """
         request = order_pb2.ListSalesRequest(
             origin=order_pb2.SALE_ORIGIN_ONLINE, page_size=PAGE_SIZE
         )
         for _ in range(SWEPT_MAX // PAGE_SIZE):
             answer = await self._owners.call(self._owners.orders.ListSales, request)
-            yield [sale.sale_id for sale in answer.sales if self._is_due(sale)]
+            due = [sale.sale_id for sale in answer.sales if self._is_due(sale)]
+            if self._starting:
+                self._in_doubt.update(due)
+            yield due
             if not answer.next_page_token:
-                return
+                break
             request.page_token = answer.next_page_token
+        self._starting = False
 
     def _is_due(self, sale: order_pb2.Sale) -> bool:
         """Whether the sale has to be written. A sale of a till never is (ORD-05)."""
@@ -73,6 +80,7 @@ class SalePosting:
         request = order_pb2.GetSaleRequest(sale_id=sale_id)
         sale = (await self._owners.call(self._owners.orders.GetSale, request)).sale
         if not self._is_due(sale):
+            self._in_doubt.discard(sale_id)
             return
         posting = await self._posting(sale, channel)
         self._in_doubt.add(sale_id)

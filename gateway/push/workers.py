@@ -13,6 +13,7 @@ from tillbridge.inventory.v1 import channels_pb2 as pb
 LEASE = "writer"
 LEASE_MS = 15_000
 RENEW_EVERY_S = 3.0
+TAKE_S_MAX = 2.0
 LOOK_EVERY_S = 1.0
 """How soon a new or changed connection is noticed."""
 
@@ -60,7 +61,11 @@ class Workers:
             await self._stop(list(self._running))
 
     async def _look(self) -> None:
-        links = {link.channel_id: link for link in await self._connections.all()}
+        links = {
+            link.channel_id: link
+            for link in await self._connections.all()
+            if link.pos or link.store
+        }
         marks = {channel_id: _mark(link) for channel_id, link in links.items()}
         await self._stop(
             [name for name, (mark, _) in self._running.items() if marks.get(name) != mark]
@@ -80,24 +85,24 @@ class Workers:
         """Does a channel's work whenever its lease is to be had."""
         while True:
             try:
-                await self._take(link, LEASE_MS)
+                held_until_s = await self._take(link, LEASE_MS)
             except DomainError as error:
                 log.debug("no lease", channel_id=link.channel_id, reason=error.reason)
                 await asyncio.sleep(RENEW_EVERY_S)
                 continue
             try:
-                await self._work_under_lease(link)
+                await self._work_under_lease(link, held_until_s)
             except Exception:
                 log.exception("worker broke", channel_id=link.channel_id)
             await asyncio.sleep(RESTART_S)
 
-    async def _work_under_lease(self, link: Link) -> None:
+    async def _work_under_lease(self, link: Link, held_until_s: float) -> None:
         log.info("working", channel_id=link.channel_id, holder=self._holder)
         work = self._works[link.channel_id] = ChannelWork(link)
         tasks = [
             asyncio.create_task(work.run()),
             asyncio.ensure_future(self._beside(link)),
-            asyncio.create_task(self._renew(link)),
+            asyncio.create_task(self._renew(link, held_until_s)),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -110,30 +115,35 @@ class Workers:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._give_back(link)
 
-    async def _renew(self, link: Link) -> None:
-        """Prolongs the lease; returns when it is lost, or may be by now."""
+    async def _renew(self, link: Link, held_until_s: float) -> None:
+        """Prolongs the lease; returns when it is lost, or would be before the next try is answered,
+        so that nothing is on its way to a platform when the next holder begins.
+        """
         loop = asyncio.get_running_loop()
-        held_until_s = loop.time() + LEASE_MS / 1000
         while True:
             await asyncio.sleep(RENEW_EVERY_S)
-            asked_s = loop.time()
             try:
-                await self._take(link, LEASE_MS)
+                held_until_s = await self._take(link, LEASE_MS)
             except DomainError as error:
                 if not error.transient or error.reason == "LEASE_HELD":
                     log.warning("lease lost", channel_id=link.channel_id, why=error.message)
                     return
-                if loop.time() + RENEW_EVERY_S > held_until_s:
+                if loop.time() + RENEW_EVERY_S + TAKE_S_MAX > held_until_s:
                     log.warning("lease not renewed in time", channel_id=link.channel_id)
                     return
-            else:
-                held_until_s = asked_s + LEASE_MS / 1000
 
-    async def _take(self, link: Link, duration_ms: int) -> None:
+    async def _take(self, link: Link, duration_ms: int) -> float:
+        """Takes or prolongs the lease; gives until when it is held, on this process's clock.
+
+        Raises:
+            DomainError: LEASE_HELD, or ChannelService cannot be reached.
+        """
+        asked_s = asyncio.get_running_loop().time()
         request = pb.AcquireLeaseRequest(
             channel_id=link.channel_id, lease=LEASE, holder=self._holder, duration_ms=duration_ms
         )
-        await link.owners.call(link.owners.channels.AcquireLease, request, timeout_s=2.0)
+        await link.owners.call(link.owners.channels.AcquireLease, request, timeout_s=TAKE_S_MAX)
+        return asked_s + duration_ms / 1000
 
     async def _give_back(self, link: Link) -> None:
         try:

@@ -1,5 +1,6 @@
 """Ecwid: what its words come to in the contract, and back."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -464,6 +465,18 @@ async def test_a_listing_is_created_once_and_then_kept_up_to_date(served: Served
     urls = [image["imageOriginalUrl"] for image in product["media"]["images"]]
     assert list(listing().image_urls) == urls
     assert [again] == [shelf async for shelf in store.shelves()]
+
+
+async def test_listings_written_at_once_share_their_new_category(served: Served) -> None:
+    store, raw = served
+
+    sizes = {"tee": "S", "top": "M", "vest": "L"}
+    await asyncio.gather(
+        *(store.write_listing(listing(sizes[name], product_id=name), {}) for name in sizes)
+    )
+
+    categories = (await raw.get("categories")).json()["items"]
+    assert [category["name"] for category in categories].count("Clothing") == 1
 
 
 async def test_stock_is_absolute(served: Served) -> None:

@@ -483,6 +483,23 @@ async def test_the_whole_catalog_is_read_in_the_order_of_versions(pos: Lightspee
     assert [batch async for batch in pos.products_since(batches[-1].cursor)] == []
 
 
+async def test_a_family_read_anew_moves_the_cursor_past_no_other_change(
+    pos: LightspeedX, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = [batch async for batch in pos.products_since("")]
+    before, last = int(listed[-1].cursor) - 1, int(listed[-1].cursor)
+
+    async def completed(changed: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        """The family changed once more while it was read."""
+        return {
+            family: [{**row, "version": last + 100} for row in rows]
+            for family, rows in changed.items()
+        }
+
+    monkeypatch.setattr(pos, "_completed", completed)
+    assert [batch.cursor async for batch in pos.products_since(str(before))] == [str(last)]
+
+
 async def test_an_item_leads_to_its_whole_family(pos: LightspeedX) -> None:
     product = await pos.product(shop.product_id("TEE-L-SAND"))
 

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from gateway.connections import Link
+from gateway.ecom import OrderSeen
 from gateway.inward import Inward, batches
 from gateway.owners import Owners
 from gateway.pos import Gone, MirroredSale, ProductState
+from gateway.pull import StorePoll
 from gateway.sandbox import shop
 from gateway.sandbox.chaos import ChaosSettings
 from services.chassis.auth import Tokens
@@ -232,13 +235,16 @@ async def test_an_unknown_item_is_read_from_the_till_first(scripted: Scripted) -
     backends["inventory"].answers["RecordCounts"] = DomainError(
         "ITEM_NOT_FOUND", "who?", item_id="mug"
     )
+    backends["catalog"].answers["ResolveItems"] = catalog_pb2.ResolveItemsResponse(
+        items=[catalog_pb2.ResolvedItem(item_id="mug")]
+    )
 
     with pytest.raises(DomainError) as refused:
         await inward.levels([count("mug")], whole=True)
 
     assert refused.value.reason == "SERVICE_UNAVAILABLE"
     assert till.asked == ["mug"]
-    assert methods(backends["catalog"]) == ["BatchUpsertProducts"]
+    assert methods(backends["catalog"]) == ["BatchUpsertProducts", "ResolveItems"]
     assert len(backends["inventory"].calls) > 2
 
 
@@ -253,6 +259,93 @@ async def test_an_item_that_the_till_does_not_know_either_is_refused(scripted: S
 
     assert refused.value.reason == "ITEM_NOT_FOUND"
     assert backends["catalog"].calls == []
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        DomainError("ITEM_NOT_FOUND", "the catalog refused its product", item_id="mug"),
+        DomainError("OUTLET_NOT_FOUND", "it was deleted in the till", outlet_id="closed"),
+    ],
+)
+async def test_a_level_of_what_can_never_be_known_holds_up_no_import(
+    scripted: Scripted, missing: DomainError
+) -> None:
+    inward, backends, _ = scripted
+    backends["inventory"].answers["RecordCounts"] = missing
+
+    await inward.levels([count("mug")])
+
+    with pytest.raises(DomainError) as refused:
+        await inward.levels([count("mug")], whole=True)
+    assert refused.value.reason == missing.reason
+
+
+async def test_a_record_that_is_refused_holds_up_no_poll(scripted: Scripted) -> None:
+    inward, backends, _ = scripted
+    backends["inventory"].answers["CreateOutlet"] = DomainError("INVALID_FIELD", "its name")
+    backends["catalog"].answers["DeleteProduct"] = DomainError("INVALID_FIELD", "its id")
+
+    await inward.places()
+    await inward.products([Gone("x" * 200, 4)])
+
+    backends["inventory"].answers["CreateOutlet"] = DomainError("OVERLOADED", "busy")
+    with pytest.raises(DomainError):
+        await inward.places()
+
+
+class Orders:
+    """A store that lists these orders."""
+
+    def __init__(self, *seen: OrderSeen) -> None:
+        self.seen = seen
+
+    async def orders_since(self, _cursor: str) -> AsyncIterator[tuple[list[OrderSeen], str]]:
+        yield list(self.seen), str(max(one.version for one in self.seen))
+
+
+PAID = order_pb2.PAYMENT_STATUS_PAID
+
+
+def known(version: int) -> order_pb2.GetOrderResponse:
+    document = order_pb2.OrderDocument(version=version, payment_status=PAID)
+    order = order_pb2.Order(document=document, state=order_pb2.ORDER_STATE_POSTED)
+    return order_pb2.GetOrderResponse(order=order)
+
+
+@pytest.mark.rule("ORD-12")
+@pytest.mark.parametrize(
+    ("answer", "cursor"),
+    [
+        (known(900_000), "900000"),  # all of it is here
+        (known(899_000), "900000"),  # not yet, and read again from there
+        (known(890_000), "895000"),  # two are not, the older one decides
+        (DomainError("INVALID_FIELD", "its id"), "900000"),  # it can never be here
+    ],
+)
+async def test_orders_are_read_again_until_they_are_here(
+    scripted: Scripted, answer: order_pb2.GetOrderResponse | DomainError, cursor: str
+) -> None:
+    _, backends, _ = scripted
+    backends["order"].answers["GetOrder"] = answer
+    backends["inventory"].answers["GetPollCursor"] = channels_pb2.GetPollCursorResponse(
+        cursor="880000"
+    )
+    channels = {name: connect(one.address) for name, one in backends.items()}
+    owners = Owners.reached_by(channels, Identity(Tokens(KEY), "test"), MERCHANT)
+    link = Link("ch", owners, None, None, None, None)
+    store: Any = Orders(OrderSeen("a", 895_000, PAID), OrderSeen("b", 900_000, PAID))
+
+    for _ in range(2):
+        await StorePoll(link, store).poll()
+
+    kept = [call for call in backends["inventory"].calls if call.method == "SetPollCursor"]
+    assert [call.request.cursor for call in kept] == [cursor] * 2
+    reports = [call for call in backends["order"].calls if call.method == "ReportOrderChange"]
+    # Each process asks by itself: its predecessor may not have got to fetch what it was told.
+    assert len(reports) == len({call.request.request_id for call in reports})
+    for channel in channels.values():
+        await channel.close()
 
 
 async def test_an_unknown_outlet_is_made_known_first(scripted: Scripted) -> None:

@@ -1,21 +1,32 @@
 """The way out: what the services decide reaches the platforms, through everything."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.connections import Platforms
+from gateway.ecom import Figure, Shelf, Slot
+from gateway.owners import Owners
 from gateway.platform import PlatformError
-from gateway.push.chores import Chores, one_by_one
+from gateway.pos import SaleToPost
+from gateway.push.chores import Chores, Failures, one_by_one
+from gateway.push.listings import ListingPush
+from gateway.push.sales import SalePosting
+from gateway.push.shelves import Shelves
 from gateway.sandbox import shop
 from gateway.sandbox.chaos import ChaosSettings
+from services.chassis.auth import Tokens
+from services.chassis.client import Identity, connect
 from services.chassis.errors import DomainError
 from tests.gateway.installation import HARBOUR, MAIN, MUG, Installation, gateway, installation
-from tests.harness import eventually
+from tests.gateway.served import served
+from tests.harness import KEY, eventually
 from tillbridge.catalog.v1 import catalog_pb2
-from tillbridge.inventory.v1 import channels_pb2
+from tillbridge.inventory.v1 import channels_pb2, inventory_pb2
 from tillbridge.order.v1 import order_pb2
 
 TEE = shop.product_id("TEE-S-NAVY")
@@ -297,6 +308,114 @@ async def test_a_chore_that_fails_for_now_is_done_again_and_holds_up_no_other() 
     await eventually(is_done)
     retrying.cancel()
     assert _counted(tries) == {"slow": 3, "bad": 1, "broken": 1, "good": 1}
+
+
+async def test_a_failure_that_came_later_is_not_forgotten() -> None:
+    """Somebody read a figure, somebody else read a newer one and failed to write it."""
+    slow = asyncio.Event()
+    outcomes: list[Failures] = [{}, {"mug": PlatformError("x", "busy", transient=True)}, {}]
+    done = 0
+
+    async def do(_names: Sequence[str]) -> Failures:
+        nonlocal done
+        done += 1
+        outcome = outcomes[done - 1]
+        if done == 1:
+            await slow.wait()
+        return outcome
+
+    chores = Chores("stock", do)
+    retrying = asyncio.ensure_future(chores.retry())
+    first = asyncio.ensure_future(chores.do(["mug"]))
+    await asyncio.sleep(0)
+    await chores.do(["mug"])
+    slow.set()
+    await first
+
+    async def is_done_again() -> bool:
+        return done == 3
+
+    await eventually(is_done_again)
+    retrying.cancel()
+
+
+@pytest.mark.rule("INV-02")
+async def test_stock_that_became_known_while_its_listing_was_written_is_written_after() -> None:
+    async with served() as backends:
+        listing = catalog_pb2.Listing(
+            product_id="mug",
+            sell_online=True,
+            variants=[catalog_pb2.ListingVariant(item_id="mug")],
+        )
+        backends.answer("GetListing", catalog_pb2.GetListingResponse(listing=listing))
+        channels = {name: connect(one.address) for name, one in backends.backends.items()}
+        owners = Owners.reached_by(channels, Identity(Tokens(KEY), "test"), "mug-shop")
+
+        class Store:
+            async def write_listing(self, *_: object) -> Shelf:
+                now = inventory_pb2.OnlineStock(item_id="mug", quantity=4)
+                answer = inventory_pb2.ListOnlineStockResponse(online_stock=[now])
+                backends.answer("ListOnlineStock", answer)
+                return Shelf("1", "mug", True, {"mug": Slot("1", "", Figure(0))})
+
+        store: Any = Store()
+        outdated: list[Sequence[str]] = []
+        pushing = ListingPush(owners, store, Shelves("ch", owners, store), outdated.append)
+
+        assert (await pushing.do(["mug"]), outdated) == ({}, [["mug"]])
+        for one in channels.values():
+            await one.close()
+
+
+@dataclass
+class SlowTill:
+    """A point of sale that takes its time with the first posting."""
+
+    posted: list[tuple[int, bool]] = field(default_factory=list)
+
+    async def post_sale(self, posting: SaleToPost) -> int:
+        if not self.posted:
+            await asyncio.sleep(0.2)
+        self.posted.append((posting.sale.revision, posting.posted_before))
+        return 7
+
+
+@pytest.mark.rule("ORD-08")
+async def test_of_two_states_of_a_sale_the_newer_is_written_last() -> None:
+    async with served() as gateway_served:
+        channel = channels_pb2.Channel(policies=channels_pb2.ChannelPolicies(external_pos=True))
+        sale = order_pb2.Sale(
+            sale_id="s", origin=order_pb2.SALE_ORIGIN_ONLINE, channel_id="ch", revision=1
+        )
+        answer = gateway_served.answer
+        answer("GetChannel", channels_pb2.GetChannelResponse(channel=channel))
+        answer("GetSale", order_pb2.GetSaleResponse(sale=sale))
+        channels = {name: connect(one.address) for name, one in gateway_served.backends.items()}
+        owners = Owners.reached_by(channels, Identity(Tokens(KEY), "test"), "mug-shop")
+        till = SlowTill()
+        posting = SalePosting("ch", owners, till)  # type: ignore[arg-type]
+
+        first = asyncio.ensure_future(posting.do(["s"]))
+        await asyncio.sleep(0.1)
+        sale.revision = 2
+        answer("GetSale", order_pb2.GetSaleResponse(sale=sale))
+        assert [await posting.do(["s"]), await first] == [{}, {}]
+        assert till.posted == [(1, True), (2, True)]  # nothing is certain before the first sweep
+
+        answer("ListSales", order_pb2.ListSalesResponse())
+        assert [page async for page in posting.unposted()] == [[]]
+        await posting.do(["s"])
+        assert till.posted[-1] == (2, False)
+        for one in channels.values():
+            await one.close()
+
+
+def test_a_token_that_no_header_can_hold_is_one_channel_s_trouble() -> None:
+    side = channels_pb2.Connection(
+        platform="lightspeed-x", base_url="http://127.0.0.1:1", access_token="sécret"
+    )
+
+    assert Platforms(600).pos(side) is None
 
 
 def _counted(names: list[Any]) -> dict[Any, int]:

@@ -14,6 +14,7 @@ import pytest
 from gateway import webhooks
 from gateway.app import create_app
 from gateway.connections import Connections, Platforms
+from gateway.edge import BODY_BYTES_MAX
 from gateway.owners import Owners
 from gateway.sandbox import lightspeed_x as sandbox
 from gateway.sandbox import shop
@@ -265,7 +266,7 @@ async def test_what_the_owner_refuses_is_passed_on(served: Served) -> None:
 
 
 async def test_a_body_over_the_limit_is_refused(served: Served) -> None:
-    answer = await served.http.post(POS_PATH, content=b"x" * (webhooks.BODY_BYTES_MAX + 1))
+    answer = await served.http.post(POS_PATH, content=b"x" * (BODY_BYTES_MAX + 1))
 
     assert (answer.status_code, reason(answer)) == (413, "BODY_TOO_LARGE")
 

@@ -1,5 +1,6 @@
 """An Ecwid store: its API, called with retries and within its rate limit."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -67,6 +68,7 @@ class Ecwid:
         )
         self._units: tuple[float, Units] | None = None
         self._category_ids: dict[str, int] = {}
+        self._category_lock = asyncio.Lock()
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -214,6 +216,10 @@ class Ecwid:
         """The category of this name, made if there is none; None for no category."""
         if not name:
             return None
+        async with self._category_lock:  # listings are written several at a time
+            return await self._category(name)
+
+    async def _category(self, name: str) -> int:
         if name not in self._category_ids:
             async for categories in self._pages("categories", {}):
                 for category in categories:

@@ -144,7 +144,9 @@ class LightspeedX:
         """Products that changed behind the cursor, in the order of their versions, so that an
         import that breaks off goes on where it was.
         """
-        families = products.grouped(PLATFORM, await self._product_rows(cursor))
+        rows = await self._product_rows(cursor)
+        last = max((whole(row.get("version")) for row in rows), default=0)
+        families = products.grouped(PLATFORM, rows)
         if cursor:
             families = await self._completed(families)
         prices = await self._prices()
@@ -157,7 +159,8 @@ class LightspeedX:
                     found.append(products.product_of(family, rows, prices, PLATFORM))
                 except (TypeError, ValueError) as error:
                     quarantine(PLATFORM, "product", family, str(error))
-            yield Batch(found, str(products.version_of(part[-1][1])))
+            # A family that was read anew may be newer than other changes that no list told yet.
+            yield Batch(found, str(min(products.version_of(part[-1][1]), last)))
 
     async def levels_since(self, cursor: str) -> AsyncIterator[Batch[inventory_pb2.Count]]:
         """Levels that changed behind the cursor."""
@@ -177,7 +180,7 @@ class LightspeedX:
 
     async def outlets(self) -> list[channels_pb2.Outlet]:
         """All outlets that are not deleted."""
-        rows = await self._lookup("outlets")
+        rows = await self._lookup("outlets", anew=True)
         return kept(
             PLATFORM,
             "outlet",
@@ -189,7 +192,7 @@ class LightspeedX:
 
     async def registers(self) -> list[channels_pb2.Register]:
         """All registers that are not deleted."""
-        rows = await self._lookup("registers")
+        rows = await self._lookup("registers", anew=True)
         return kept(
             PLATFORM,
             "register",
@@ -318,11 +321,11 @@ class LightspeedX:
             after = behind
         raise PlatformError(PLATFORM, f"{resource}: more than {PAGES_MAX} pages")
 
-    async def _lookup(self, resource: str) -> list[Record]:
+    async def _lookup(self, resource: str, *, anew: bool = False) -> list[Record]:
         """A short list that rarely changes; its live rows."""
         now = time.monotonic()
         known = self._lookups.get(resource)
-        if known and known[0] > now:
+        if known and known[0] > now and not anew:
             return known[1]
         rows: list[Record] = []
         async for page, _ in self._pages(resource, ""):
@@ -367,9 +370,12 @@ class LightspeedX:
     async def _find_customer(self, email: str) -> str:
         query: dict[str, str | int] = {"type": "customers", "email": email}
         answer = await self._api.json("GET", f"{API}/search", query=query)
-        rows = listed(_object(answer), "data")
-        live = [row for row in rows if not row.get("deleted_at")]
-        return text(live[0], "id") if live else ""
+        live = [
+            customer
+            for customer in kept(PLATFORM, "customer", listed(_object(answer), "data"), customer_of)
+            if customer.email.casefold() == email.casefold()
+        ]
+        return live[0].pos_customer_id if live else ""
 
     async def _make_customer(self, posting: SaleToPost) -> str:
         answer = await self._api.json(

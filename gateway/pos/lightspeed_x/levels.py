@@ -1,5 +1,7 @@
 """Levels of X-Series, from the API and from webhooks."""
 
+from decimal import ROUND_FLOOR
+
 from gateway.records import (
     BadRecordError,
     Record,
@@ -13,17 +15,23 @@ from tillbridge.inventory.v1 import inventory_pb2
 
 
 def count_of(row: Record) -> inventory_pb2.Count:
-    """A level as API 2.0 gives it; which of two names it goes by depends on the account's age.
+    """A level as API 2.0 gives it; which of two names it goes by depends on the account's age. The
+    platform counts finer than we do: what is left over is rounded down, so that nothing is promised
+    that is not there.
 
     Raises:
-        BadRecordError: the item, the outlet or the level is missing. A level that is missing is
-            never zero.
+        BadRecordError: the item, the outlet, the level or its version is missing. A level that is
+            missing is never zero; one without a version may be older than what is known.
     """
+    version = whole(row.get("version"))
+    if not version:
+        raise BadRecordError("version must be a whole number above 0")
+    level = needed_decimal(row, "inventory_level", "current_amount")
     return inventory_pb2.Count(
         item_id=needed(row, "product_id"),
         outlet_id=needed(row, "outlet_id"),
-        quantity=quantity_text(needed_decimal(row, "inventory_level", "current_amount")),
-        version=whole(row.get("version")),
+        quantity=quantity_text(level, ROUND_FLOOR),
+        version=version,
     )
 
 
