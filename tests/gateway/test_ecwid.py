@@ -32,7 +32,7 @@ SECRET = "sandbox-store-secret"
 TOKEN = "secret_sandbox_store_token"
 NOW = datetime(2026, 7, 4, 7, 22, 9, tzinfo=UTC)
 UNITS = Units("NZD", Decimal(1), Decimal(1))
-EXAMPLE = Path("/work/shared/data/ecwid/orders__get-order.json")
+EXAMPLE = Path(__file__).parents[3] / "shared/data/ecwid/orders__get-order.json"
 
 
 def event(**changes: Any) -> dict[str, Any]:
