@@ -20,6 +20,7 @@ from services.chassis.status import from_rpc_error
 
 KEY = "a key that only tests sign with, 32 bytes"
 MERCHANT = "mug-shop"
+CONNECTED_S = 10.0
 ROLES: Sequence[str] = ("pos", "ecom", "operator")
 
 
@@ -63,6 +64,15 @@ def settings(data_dir: Path, database_url: str = "", **addresses: str) -> Settin
     )
 
 
+async def connected(address: str) -> grpc.aio.Channel:
+    """A channel that is connected: a server that has just been started may still refuse for a
+    moment, and a test's first call should not be about that.
+    """
+    channel = client.connect(address)
+    await asyncio.wait_for(channel.channel_ready(), CONNECTED_S)
+    return channel
+
+
 @asynccontextmanager
 async def running(
     name: Context, plumbing: Plumbing, build: Build, configured: Settings
@@ -72,7 +82,7 @@ async def running(
     server, database, wiring = await assemble(name, configured, plumbing, build)
     await server.start("127.0.0.1:0")
     tasks = [asyncio.ensure_future(task()) for task in wiring.background]
-    channel = client.connect(f"127.0.0.1:{server.port}")
+    channel = await connected(f"127.0.0.1:{server.port}")
     try:
         yield Running(server, database, channel, configured)
     finally:

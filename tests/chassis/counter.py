@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from sqlalchemy import BigInteger, Column, MetaData, String, Table, insert, select, tuple_, update
 
-from services.chassis import client, pages
+from services.chassis import pages
 from services.chassis.auth import Caller, Tokens
 from services.chassis.database import Call, Calls, Database, Transaction, utc_now
 from services.chassis.engines import open_engine
@@ -26,7 +26,7 @@ from services.chassis.plumbing import NAMING, Plumbing, Serial
 from services.chassis.rpc import View, command, command_each, query
 from services.chassis.server import Server
 from services.chassis.settings import Settings
-from tests.harness import KEY, metadata
+from tests.harness import KEY, connected, metadata
 from tillbridge.events.v1 import events_pb2
 from tillbridge.options.v1 import options_pb2  # noqa: F401  (registers the options used below)
 
@@ -302,7 +302,7 @@ async def served(url: str, configured: Settings) -> AsyncIterator[Served]:
         feed = EventFeed("counter", database)
         server.add(events_pb2.DESCRIPTOR.services_by_name["EventFeed"], feed, database)
         await server.start("127.0.0.1:0")
-        channel = client.connect(f"127.0.0.1:{server.port}")
+        channel = await connected(f"127.0.0.1:{server.port}")
         try:
             yield Served(server, database, channel, counter)
         finally:

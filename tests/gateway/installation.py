@@ -29,7 +29,7 @@ from services.catalog.service import build as build_catalog
 from services.catalog.store import PLUMBING as CATALOG
 from services.chassis import migrate
 from services.chassis.auth import Tokens
-from services.chassis.client import Identity, connect
+from services.chassis.client import Identity
 from services.chassis.plumbing import Plumbing
 from services.chassis.run import Build, assemble
 from services.chassis.settings import CONTEXTS, Context
@@ -39,7 +39,7 @@ from services.inventory.service import build as build_inventory
 from services.inventory.store import PLUMBING as INVENTORY
 from services.order.service import build as build_order
 from services.order.store import PLUMBING as ORDER
-from tests.harness import KEY, MERCHANT
+from tests.harness import KEY, MERCHANT, connected
 from tillbridge.catalog.v1 import catalog_pb2
 from tillbridge.inventory.v1 import channels_pb2
 
@@ -206,7 +206,7 @@ async def installation(data_dir: Path, **configured: Any) -> AsyncIterator[Insta
         for name in SERVICES:
             await stack.enter_async_context(service(name, settings))
         channels: dict[str, grpc.aio.Channel] = {
-            name: connect(settings.address(name)) for name in CONTEXTS
+            name: await connected(settings.address(name)) for name in CONTEXTS
         }
         for channel in channels.values():
             stack.push_async_callback(channel.close)

@@ -20,8 +20,8 @@ from gateway import contracts
 from gateway.app import create_app
 from gateway.protocol import Protocol
 from services.chassis import status
-from services.chassis.client import connect
 from services.chassis.errors import DomainError
+from tests.harness import connected
 
 CONTEXTS = ("catalog", "inventory", "order", "customer")
 
@@ -143,7 +143,7 @@ async def served(**app_options: Any) -> AsyncIterator[Served]:
     """Runs a gateway and four backends until the block ends; `app_options` are `create_app`'s."""
     async with AsyncExitStack() as stack:
         backends = {name: await stack.enter_async_context(backend(name)) for name in CONTEXTS}
-        channels = {name: connect(backend.address) for name, backend in backends.items()}
+        channels = {name: await connected(one.address) for name, one in backends.items()}
         for channel in channels.values():
             stack.push_async_callback(channel.close)
         address = await stack.enter_async_context(listening(create_app(channels, **app_options)))
