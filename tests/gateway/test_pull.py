@@ -132,6 +132,7 @@ async def test_a_sale_at_the_till_is_in_the_history_and_no_order(installed: Inst
     await eventually(is_mirrored, WITHIN_S)
 
 
+@pytest.mark.rule("BEY-15")
 async def test_how_far_a_list_was_read_is_kept(installed: Installation) -> None:
     await installed.connect(store=False)
     owners = installed.owners

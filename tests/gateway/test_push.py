@@ -202,6 +202,7 @@ async def test_a_store_that_fails_is_written_to_until_it_agrees(shop_open: Insta
     await seen(shop_open, MUG, 14)
 
 
+@pytest.mark.rule("BEY-07")
 async def test_what_was_changed_in_the_store_is_repaired_by_a_sweep(
     shop_open: Installation,
 ) -> None:

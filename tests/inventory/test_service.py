@@ -22,7 +22,7 @@ async def test_online_stock_is_the_sum_over_the_connected_outlets(shop: Shop) ->
     assert (await shop.online(channel.channel_id, "mug")).quantity == 8
 
 
-@pytest.mark.rule("INV-02")
+@pytest.mark.rule("INV-02", "BEY-01")
 async def test_every_change_of_stock_shows_in_the_channel(shop: Shop) -> None:
     channel = await shop.open()
     await shop.learn("mug")
@@ -306,7 +306,7 @@ async def test_a_released_hold_is_free_again(shop: Shop) -> None:
         await shop.commit("rs-nobody")
 
 
-@pytest.mark.rule("INV-14")
+@pytest.mark.rule("INV-14", "BEY-04")
 async def test_two_hundred_buyers_get_no_more_than_there_is(shop: Shop) -> None:
     channel = await shop.open()
     await shop.learn("mug")
@@ -415,6 +415,7 @@ async def test_quantities_are_decimal_text(shop: Shop, quantity: str, passes: bo
     assert "counts[0].quantity" in facts
 
 
+@pytest.mark.rule("BEY-11")
 async def test_another_merchant_sees_and_changes_nothing(shop: Shop) -> None:
     channel = await shop.open()
     await shop.learn("mug")
