@@ -15,7 +15,6 @@ import structlog
 from gateway.connections import Link
 from gateway.ecom import OrderSeen, Store
 from gateway.inward import Inward
-from gateway.owners import Owners
 from gateway.platform import PlatformError
 from gateway.pos import Batch, PointOfSale
 from gateway.records import BadRecordError, quarantine, request_id
@@ -33,17 +32,6 @@ HELD_BACK_S_MAX = 24 * 3600
 Read = TypeVar("Read")
 
 log = structlog.get_logger()
-
-
-async def import_places(owners: Owners, pos: PointOfSale, source: str) -> None:
-    """Creates the outlets and registers of a point of sale, which a channel needs before it can be
-    created; for the operator's tools.
-
-    Raises:
-        DomainError: a service refused, or cannot be reached.
-        PlatformError: the point of sale cannot be read.
-    """
-    await Inward(owners, pos, source).places()
 
 
 class Pull:

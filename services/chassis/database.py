@@ -2,8 +2,9 @@
 
 All writing of a process goes through one thread. While it commits one group of calls, the next
 ones gather; it then takes them all into the next transaction, each kind of call to its handler at
-once. So the cost of a durable commit is shared by as many calls as wait for it, and a single call
-waits for nobody. Reading goes through a few threads of its own and never sees half a transaction.
+once. So the cost of a durable commit is shared by as many calls as wait for it, and a call that
+comes alone waits for nobody. Reading goes through a few threads of its own and never sees half a
+transaction.
 """
 
 import asyncio

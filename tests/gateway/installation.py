@@ -12,11 +12,11 @@ import grpc
 import httpx
 import uvicorn
 
+from gateway.inward import Inward
 from gateway.owners import Owners
 from gateway.pos.lightspeed_x import PLATFORM
 from gateway.pos.lightspeed_x import LightspeedX as PosClient
 from gateway.protocol import Protocol
-from gateway.pull import import_places
 from gateway.push import Workers
 from gateway.run import assembled
 from gateway.sandbox import shop
@@ -92,7 +92,7 @@ class Installation:
         for. Its outlets are known from the point of sale.
         """
         client = PosClient(self.pos_url, POS_TOKEN)
-        await import_places(self.owners, client, PLATFORM)
+        await Inward(self.owners, client, PLATFORM).places()
         await client.close()
         channels = self.owners.channels
         created = await self.owners.call(
