@@ -48,8 +48,11 @@ DESIGN = {
     "CustomerService": "MatchCustomer BatchUpsertCustomers GetCustomer ListCustomers"
     " MergeCustomers UnmergeCustomers",
     "EventFeed": "ReadEvents AckEvents WatchEvents",
+    "ImportService": "",
+    "TransferService": "",
+    "AuditService": "",
 }
-"""The services and RPCs of design.md, section 3: names that callers rely on."""
+"""The services and RPCs of design.md, section 3: names that callers rely on; and what is beyond."""
 
 NO_REQUEST_ID = {"AckEvents", "AcquireLease", "SetPollCursor"}
 """Mutations that are the same when done twice; the reasons stand in protos/README.md."""

@@ -5,6 +5,7 @@ Products as the point of sale knows them, and their listings in each channel."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -90,6 +91,34 @@ LENGTH_UNIT_YD: LengthUnit.ValueType  # 4
 """Yards."""
 Global___LengthUnit: _TypeAlias = LengthUnit  # noqa: Y015
 
+class _FieldOwner:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FieldOwnerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FieldOwner.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FIELD_OWNER_UNSPECIFIED: _FieldOwner.ValueType  # 0
+    """Not used."""
+    FIELD_OWNER_POS: _FieldOwner.ValueType  # 1
+    """The point of sale (CAT-03)."""
+    FIELD_OWNER_STORE: _FieldOwner.ValueType  # 2
+    """The store (CAT-05)."""
+    FIELD_OWNER_MERCHANT: _FieldOwner.ValueType  # 3
+    """The merchant, here: whether it is sold online (CAT-12)."""
+
+class FieldOwner(_FieldOwner, metaclass=_FieldOwnerEnumTypeWrapper):
+    """Who has the say over a field of a listing."""
+
+FIELD_OWNER_UNSPECIFIED: FieldOwner.ValueType  # 0
+"""Not used."""
+FIELD_OWNER_POS: FieldOwner.ValueType  # 1
+"""The point of sale (CAT-03)."""
+FIELD_OWNER_STORE: FieldOwner.ValueType  # 2
+"""The store (CAT-05)."""
+FIELD_OWNER_MERCHANT: FieldOwner.ValueType  # 3
+"""The merchant, here: whether it is sold online (CAT-12)."""
+Global___FieldOwner: _TypeAlias = FieldOwner  # noqa: Y015
+
 class _UpsertOutcome:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -106,6 +135,8 @@ class _UpsertOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UpsertO
     """It was known as it is, or in a newer version."""
     UPSERT_OUTCOME_REFUSED: _UpsertOutcome.ValueType  # 4
     """It was refused."""
+    UPSERT_OUTCOME_HELD: _UpsertOutcome.ValueType  # 5
+    """It would be one deactivation too many, and waits for a yes (BEY-10)."""
 
 class UpsertOutcome(_UpsertOutcome, metaclass=_UpsertOutcomeEnumTypeWrapper):
     """What an upsert did."""
@@ -120,6 +151,8 @@ UPSERT_OUTCOME_UNCHANGED: UpsertOutcome.ValueType  # 3
 """It was known as it is, or in a newer version."""
 UPSERT_OUTCOME_REFUSED: UpsertOutcome.ValueType  # 4
 """It was refused."""
+UPSERT_OUTCOME_HELD: UpsertOutcome.ValueType  # 5
+"""It would be one deactivation too many, and waits for a yes (BEY-10)."""
 Global___UpsertOutcome: _TypeAlias = UpsertOutcome  # noqa: Y015
 
 @_typing.final
@@ -407,6 +440,13 @@ class Listing(_message.Message):
     PUSH_TIME_FIELD_NUMBER: _builtins.int
     PUSHED_VERSION_FIELD_NUMBER: _builtins.int
     PUSH_ERROR_FIELD_NUMBER: _builtins.int
+    COMPARE_TO_PRICE_FIELD_NUMBER: _builtins.int
+    SUBTITLE_FIELD_NUMBER: _builtins.int
+    LOW_STOCK_THRESHOLD_FIELD_NUMBER: _builtins.int
+    UNPUSHED_FIELDS_FIELD_NUMBER: _builtins.int
+    STORE_IMAGE_URLS_FIELD_NUMBER: _builtins.int
+    IMAGES_VERSION_FIELD_NUMBER: _builtins.int
+    PROVENANCE_FIELD_NUMBER: _builtins.int
     channel_id: _builtins.str
     """The channel."""
     product_id: _builtins.str
@@ -424,11 +464,21 @@ class Listing(_message.Message):
     brand: _builtins.str
     """As in the product."""
     version: _builtins.int
-    """Grows with every change of the listing."""
+    """Grows with every change that the store has to be told of; what it reports itself of its own
+    fields is none.
+    """
     pushed_version: _builtins.int
     """The version that the store holds; 0 when it holds none."""
     push_error: _builtins.str
     """What went wrong when it was last written to the store; empty when nothing did."""
+    subtitle: _builtins.str
+    """Subtitle, the store's own (CAT-05); empty when there is none."""
+    low_stock_threshold: _builtins.int
+    """Stock at which the store warns its owner, its own (CAT-05); absent when it does not."""
+    images_version: _builtins.int
+    """The version in which the images of the point of sale last changed: while the store holds an
+    older one, all of its images are to be replaced; else only what is missing is added.
+    """
     @_builtins.property
     def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___ListingOption]:
         """The options that a buyer chooses from: the attributes with all their values (CAT-03)."""
@@ -449,6 +499,27 @@ class Listing(_message.Message):
     def push_time(self) -> _timestamp_pb2.Timestamp:
         """When it was last written to the store; absent when never (SOR-04)."""
 
+    @_builtins.property
+    def compare_to_price(self) -> _money_pb2.Money:
+        """The price that the store shows struck out, its own (CAT-05); absent when there is none."""
+
+    @_builtins.property
+    def unpushed_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Fields of the store's own that were set by UpdateListing and are not written to it yet. All
+        others are as the store last showed them, and are only written when the store has lost the
+        listing and it is made again (CAT-11).
+        """
+
+    @_builtins.property
+    def store_image_urls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Addresses of images that were added in the store. They go when the point of sale next adds,
+        replaces or re-orders an image of the product (CAT-08).
+        """
+
+    @_builtins.property
+    def provenance(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldProvenance]:
+        """Whose each value is, and where it came from, field by field. In GetListing only."""
+
     def __init__(
         self,
         *,
@@ -468,14 +539,63 @@ class Listing(_message.Message):
         push_time: _timestamp_pb2.Timestamp | None = ...,
         pushed_version: _builtins.int = ...,
         push_error: _builtins.str = ...,
+        compare_to_price: _money_pb2.Money | None = ...,
+        subtitle: _builtins.str = ...,
+        low_stock_threshold: _builtins.int | None = ...,
+        unpushed_fields: _abc.Iterable[_builtins.str] | None = ...,
+        store_image_urls: _abc.Iterable[_builtins.str] | None = ...,
+        images_version: _builtins.int = ...,
+        provenance: _abc.Iterable[Global___FieldProvenance] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["push_time", b"push_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_low_stock_threshold", b"_low_stock_threshold", "compare_to_price", b"compare_to_price", "low_stock_threshold", b"low_stock_threshold", "push_time", b"push_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "brand", b"brand", "category", b"category", "channel_id", b"channel_id", "description", b"description", "image_urls", b"image_urls", "name", b"name", "options", b"options", "product_id", b"product_id", "push_error", b"push_error", "push_time", b"push_time", "pushed_version", b"pushed_version", "sell_online", b"sell_online", "update_time", b"update_time", "variants", b"variants", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_low_stock_threshold", b"_low_stock_threshold", "available", b"available", "brand", b"brand", "category", b"category", "channel_id", b"channel_id", "compare_to_price", b"compare_to_price", "description", b"description", "image_urls", b"image_urls", "images_version", b"images_version", "low_stock_threshold", b"low_stock_threshold", "name", b"name", "options", b"options", "product_id", b"product_id", "provenance", b"provenance", "push_error", b"push_error", "push_time", b"push_time", "pushed_version", b"pushed_version", "sell_online", b"sell_online", "store_image_urls", b"store_image_urls", "subtitle", b"subtitle", "unpushed_fields", b"unpushed_fields", "update_time", b"update_time", "variants", b"variants", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__low_stock_threshold: _TypeAlias = _typing.Literal["low_stock_threshold"]  # noqa: Y015
+    _WhichOneofArgType__low_stock_threshold: _TypeAlias = _typing.Literal["_low_stock_threshold", b"_low_stock_threshold"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__low_stock_threshold) -> _WhichOneofReturnType__low_stock_threshold | None: ...
+
+Global___Listing: _TypeAlias = Listing  # noqa: Y015
+
+@_typing.final
+class FieldProvenance(_message.Message):
+    """Where a value of a listing came from (SOR-04)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    SOURCE_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    OBSERVE_TIME_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """Path of the field in the listing, such as `name` or `variants[sku-1].price`, by item id."""
+    owner: Global___FieldOwner.ValueType
+    """Who has the say over it."""
+    cause: _builtins.str
+    """What brought the value: as `cause` of the call that did."""
+    source_request_id: _builtins.str
+    """The `request_id` of that call; of a webhook it is derived from the event."""
+    @_builtins.property
+    def observe_time(self) -> _timestamp_pb2.Timestamp:
+        """When the value was read there."""
+
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        owner: Global___FieldOwner.ValueType = ...,
+        cause: _builtins.str = ...,
+        source_request_id: _builtins.str = ...,
+        observe_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["observe_time", b"observe_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "field", b"field", "observe_time", b"observe_time", "owner", b"owner", "source_request_id", b"source_request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Listing: _TypeAlias = Listing  # noqa: Y015
+Global___FieldProvenance: _TypeAlias = FieldProvenance  # noqa: Y015
 
 @_typing.final
 class ListingOption(_message.Message):
@@ -599,8 +719,16 @@ class BatchUpsertProductsRequest(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PRODUCTS_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Chosen by the caller, unique per change; a repeat is answered as the first time."""
+    cause: _builtins.str
+    """What brought them, for people: `lightspeed_x`, the name of a till. Becomes the provenance of the
+    values.
+    """
+    validate_only: _builtins.bool
+    """Whether to only say what would become of them."""
     @_builtins.property
     def products(self) -> _containers.RepeatedCompositeFieldContainer[Global___Product]:
         """The products, whole: what is absent is removed. When one product stands here several times,
@@ -613,10 +741,12 @@ class BatchUpsertProductsRequest(_message.Message):
         *,
         request_id: _builtins.str = ...,
         products: _abc.Iterable[Global___Product] | None = ...,
+        cause: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["products", b"products", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "products", b"products", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -655,28 +785,72 @@ class ProductResult(_message.Message):
     PRODUCT_ID_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """The product."""
     outcome: Global___UpsertOutcome.ValueType
     """What became of it."""
     message: _builtins.str
-    """Why it was refused; empty otherwise. Names the field by its path, such as
+    """Why it was refused or held; empty otherwise. Names the field by its path, such as
     `products[3].variants[0].item_id`, and what would pass.
     """
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What was taken and is still worth a look, by the field's path: a bar code whose check digit is
+        wrong, images of a store that go (CAT-08).
+        """
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldChange]:
+        """What changes, field by field. With `validate_only` only."""
+
     def __init__(
         self,
         *,
         product_id: _builtins.str = ...,
         outcome: Global___UpsertOutcome.ValueType = ...,
         message: _builtins.str = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
+        changes: _abc.Iterable[Global___FieldChange] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "outcome", b"outcome", "product_id", b"product_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "message", b"message", "outcome", b"outcome", "product_id", b"product_id", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ProductResult: _TypeAlias = ProductResult  # noqa: Y015
+
+@_typing.final
+class FieldChange(_message.Message):
+    """A field of a product that changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    OLD_VALUE_FIELD_NUMBER: _builtins.int
+    NEW_VALUE_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """Path of the field, such as `name` or `variants[sku-1].retail_price`, by item id."""
+    old_value: _builtins.str
+    """Its value so far, as text."""
+    new_value: _builtins.str
+    """Its new value, as text."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        old_value: _builtins.str = ...,
+        new_value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "new_value", b"new_value", "old_value", b"old_value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FieldChange: _TypeAlias = FieldChange  # noqa: Y015
 
 @_typing.final
 class GetProductRequest(_message.Message):
@@ -787,6 +961,7 @@ class DeleteProductRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PRODUCT_ID_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Chosen by the caller, unique per change; a repeat is answered as the first time."""
     product_id: _builtins.str
@@ -795,16 +970,19 @@ class DeleteProductRequest(_message.Message):
     """Version of the deletion in the point of sale: an upsert with a lower one that arrives later is
     ignored. 0 when it has none.
     """
+    cause: _builtins.str
+    """What brought it, for people."""
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         product_id: _builtins.str = ...,
         version: _builtins.int = ...,
+        cause: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["product_id", b"product_id", "request_id", b"request_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "product_id", b"product_id", "request_id", b"request_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -817,16 +995,20 @@ class DeleteProductResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     DELETED_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
     deleted: _builtins.bool
-    """Whether there was something to delete."""
+    """Whether there was something to delete, and it was deleted."""
+    held: _builtins.bool
+    """Whether it is one deletion too many, and waits for a yes (BEY-10)."""
     def __init__(
         self,
         *,
         deleted: _builtins.bool = ...,
+        held: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted", b"deleted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted", b"deleted", "held", b"held"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1008,6 +1190,11 @@ class ListListingsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     SELL_ONLINE_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    BRAND_FIELD_NUMBER: _builtins.int
+    SKUS_FIELD_NUMBER: _builtins.int
+    PRODUCT_IDS_FIELD_NUMBER: _builtins.int
+    PUSH_FAILED_FIELD_NUMBER: _builtins.int
     channel_id: _builtins.str
     """The channel."""
     page_size: _builtins.int
@@ -1016,6 +1203,20 @@ class ListListingsRequest(_message.Message):
     """`next_page_token` of the page before; empty for the first."""
     sell_online: _builtins.bool
     """Only those with this switch; absent means all."""
+    category: _builtins.str
+    """Only those of this category; empty means all."""
+    brand: _builtins.str
+    """Only those of this brand; empty means all."""
+    push_failed: _builtins.bool
+    """Only those that the store did not take when they were last written."""
+    @_builtins.property
+    def skus(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only those with a variant of one of these SKUs; empty means all."""
+
+    @_builtins.property
+    def product_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only those of these products; empty means all."""
+
     def __init__(
         self,
         *,
@@ -1023,10 +1224,15 @@ class ListListingsRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         sell_online: _builtins.bool | None = ...,
+        category: _builtins.str = ...,
+        brand: _builtins.str = ...,
+        skus: _abc.Iterable[_builtins.str] | None = ...,
+        product_ids: _abc.Iterable[_builtins.str] | None = ...,
+        push_failed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_sell_online", b"_sell_online", "sell_online", b"sell_online"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sell_online", b"_sell_online", "channel_id", b"channel_id", "page_size", b"page_size", "page_token", b"page_token", "sell_online", b"sell_online"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sell_online", b"_sell_online", "brand", b"brand", "category", b"category", "channel_id", b"channel_id", "page_size", b"page_size", "page_token", b"page_token", "product_ids", b"product_ids", "push_failed", b"push_failed", "sell_online", b"sell_online", "skus", b"skus"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__sell_online: _TypeAlias = _typing.Literal["sell_online"]  # noqa: Y015
     _WhichOneofArgType__sell_online: _TypeAlias = _typing.Literal["_sell_online", b"_sell_online"]  # noqa: Y015
@@ -1072,15 +1278,32 @@ class SetSellOnlineRequest(_message.Message):
     CHANNEL_ID_FIELD_NUMBER: _builtins.int
     PRODUCT_IDS_FIELD_NUMBER: _builtins.int
     SELL_ONLINE_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    BRAND_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    SKUS_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Chosen by the caller, unique per change; a repeat is answered as the first time."""
     channel_id: _builtins.str
     """The channel."""
     sell_online: _builtins.bool
     """On or off."""
+    category: _builtins.str
+    """Of those, only the products of this category; empty means all."""
+    brand: _builtins.str
+    """Only the products of this brand; empty means all."""
+    tag: _builtins.str
+    """Only the products with this tag of the point of sale; empty means all."""
+    validate_only: _builtins.bool
+    """Whether to only say how many would change."""
     @_builtins.property
     def product_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The products whose listings are meant. Empty means every listing of the channel."""
+
+    @_builtins.property
+    def skus(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only the products with a variant of one of these SKUs; empty means all."""
 
     def __init__(
         self,
@@ -1089,10 +1312,15 @@ class SetSellOnlineRequest(_message.Message):
         channel_id: _builtins.str = ...,
         product_ids: _abc.Iterable[_builtins.str] | None = ...,
         sell_online: _builtins.bool = ...,
+        category: _builtins.str = ...,
+        brand: _builtins.str = ...,
+        tag: _builtins.str = ...,
+        skus: _abc.Iterable[_builtins.str] | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "product_ids", b"product_ids", "request_id", b"request_id", "sell_online", b"sell_online"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brand", b"brand", "category", b"category", "channel_id", b"channel_id", "product_ids", b"product_ids", "request_id", b"request_id", "sell_online", b"sell_online", "skus", b"skus", "tag", b"tag", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1119,6 +1347,64 @@ class SetSellOnlineResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetSellOnlineResponse: _TypeAlias = SetSellOnlineResponse  # noqa: Y015
+
+@_typing.final
+class UpdateListingRequest(_message.Message):
+    """Request of UpdateListing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    LISTING_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller, unique per change; a repeat is answered as the first time."""
+    @_builtins.property
+    def listing(self) -> Global___Listing:
+        """The listing with the new values, and `channel_id` and `product_id` to find it by."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Which fields to change; at least one."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        listing: Global___Listing | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["listing", b"listing", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["listing", b"listing", "request_id", b"request_id", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateListingRequest: _TypeAlias = UpdateListingRequest  # noqa: Y015
+
+@_typing.final
+class UpdateListingResponse(_message.Message):
+    """Response of UpdateListing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LISTING_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def listing(self) -> Global___Listing:
+        """The listing."""
+
+    def __init__(
+        self,
+        *,
+        listing: Global___Listing | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["listing", b"listing"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["listing", b"listing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateListingResponse: _TypeAlias = UpdateListingResponse  # noqa: Y015
 
 @_typing.final
 class ReportListingPushRequest(_message.Message):

@@ -3,7 +3,9 @@
 import grpc
 import warnings
 
+from tillbridge.catalog.v1 import attention_pb2 as tillbridge_dot_catalog_dot_v1_dot_attention__pb2
 from tillbridge.catalog.v1 import catalog_pb2 as tillbridge_dot_catalog_dot_v1_dot_catalog__pb2
+from tillbridge.catalog.v1 import drift_pb2 as tillbridge_dot_catalog_dot_v1_dot_drift__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -70,6 +72,11 @@ class CatalogServiceStub:
                 request_serializer=tillbridge_dot_catalog_dot_v1_dot_catalog__pb2.ListListingsRequest.SerializeToString,
                 response_deserializer=tillbridge_dot_catalog_dot_v1_dot_catalog__pb2.ListListingsResponse.FromString,
                 _registered_method=True)
+        self.UpdateListing = channel.unary_unary(
+                '/tillbridge.catalog.v1.CatalogService/UpdateListing',
+                request_serializer=tillbridge_dot_catalog_dot_v1_dot_catalog__pb2.UpdateListingRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_catalog_dot_v1_dot_catalog__pb2.UpdateListingResponse.FromString,
+                _registered_method=True)
         self.SetSellOnline = channel.unary_unary(
                 '/tillbridge.catalog.v1.CatalogService/SetSellOnline',
                 request_serializer=tillbridge_dot_catalog_dot_v1_dot_catalog__pb2.SetSellOnlineRequest.SerializeToString,
@@ -79,6 +86,31 @@ class CatalogServiceStub:
                 '/tillbridge.catalog.v1.CatalogService/ReportListingPush',
                 request_serializer=tillbridge_dot_catalog_dot_v1_dot_catalog__pb2.ReportListingPushRequest.SerializeToString,
                 response_deserializer=tillbridge_dot_catalog_dot_v1_dot_catalog__pb2.ReportListingPushResponse.FromString,
+                _registered_method=True)
+        self.ReportListingEdit = channel.unary_unary(
+                '/tillbridge.catalog.v1.CatalogService/ReportListingEdit',
+                request_serializer=tillbridge_dot_catalog_dot_v1_dot_drift__pb2.ReportListingEditRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_catalog_dot_v1_dot_drift__pb2.ReportListingEditResponse.FromString,
+                _registered_method=True)
+        self.ListDrift = channel.unary_unary(
+                '/tillbridge.catalog.v1.CatalogService/ListDrift',
+                request_serializer=tillbridge_dot_catalog_dot_v1_dot_drift__pb2.ListDriftRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_catalog_dot_v1_dot_drift__pb2.ListDriftResponse.FromString,
+                _registered_method=True)
+        self.HealDrift = channel.unary_unary(
+                '/tillbridge.catalog.v1.CatalogService/HealDrift',
+                request_serializer=tillbridge_dot_catalog_dot_v1_dot_drift__pb2.HealDriftRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_catalog_dot_v1_dot_drift__pb2.HealDriftResponse.FromString,
+                _registered_method=True)
+        self.ListAttention = channel.unary_unary(
+                '/tillbridge.catalog.v1.CatalogService/ListAttention',
+                request_serializer=tillbridge_dot_catalog_dot_v1_dot_attention__pb2.ListAttentionRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_catalog_dot_v1_dot_attention__pb2.ListAttentionResponse.FromString,
+                _registered_method=True)
+        self.ResolveAttention = channel.unary_unary(
+                '/tillbridge.catalog.v1.CatalogService/ResolveAttention',
+                request_serializer=tillbridge_dot_catalog_dot_v1_dot_attention__pb2.ResolveAttentionRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_catalog_dot_v1_dot_attention__pb2.ResolveAttentionResponse.FromString,
                 _registered_method=True)
 
 
@@ -91,7 +123,9 @@ class CatalogServiceServicer:
         `Product`, or that cannot be taken in for another reason, is refused in the answer and does not
         stop the others. A product older than what is known changes nothing. Every new product gets a
         listing, switched off, in every channel (CAT-01, CAT-02), and every listing follows its product
-        (CAT-06).
+        (CAT-06). What would delete or deactivate more of the catalog than the set share is held until an
+        operator says yes, and the rest goes on (BEY-10). A product that is refused or held is kept as it
+        came, see ListAttention. With `validate_only` nothing changes, and the answer says what would.
         Errors: REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -115,7 +149,7 @@ class CatalogServiceServicer:
     def DeleteProduct(self, request, context):
         """Deletes a product that the point of sale has deleted, and its listings (CAT-11). Deleting one
         that is gone already, or was never known, changes nothing but which later upserts are too old,
-        and so does a deletion that is older than what is known.
+        and so does a deletion that is older than what is known. A deletion too many is held (BEY-10).
         Errors: REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -145,8 +179,20 @@ class CatalogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateListing(self, request, context):
+        """Changes the fields of a listing that belong to its store (CAT-05), by `update_mask`:
+        `compare_to_price`, `subtitle`, `low_stock_threshold`. Every other field is made from the product
+        in the point of sale: to name one is refused, and the attempt is recorded as drift (CAT-07,
+        CAT-09, CAT-10). Errors: LISTING_NOT_FOUND, FIELD_OWNED_BY_POS, INVALID_FIELD,
+        REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetSellOnline(self, request, context):
-        """Switches listings on or off for sale online (CAT-02, CAT-12): all or none of the named ones.
+        """Switches listings on or off for sale online (CAT-02, CAT-12): all or none of the named ones, or
+        all that fit the filters.
         The product in the point of sale stays as it is.
         Errors: CHANNEL_NOT_FOUND, LISTING_NOT_FOUND, REQUEST_ID_REUSED.
         """
@@ -158,6 +204,48 @@ class CatalogServiceServicer:
         """Records how writing a listing to the store went, so that the listing can tell (SOR-04). A report
         about an older version than the store holds changes nothing.
         Errors: LISTING_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportListingEdit(self, request, context):
+        """Takes in how a store shows a listing (CAT-07 to CAT-11). Differences in what the point of sale
+        owns are recorded as drift, with both values, and the listing is written again; the store's own
+        fields are taken over (CAT-05). What is not reported any more counts as healed.
+        Errors: LISTING_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDrift(self, request, context):
+        """Lists where a channel's store differed from its listings, and what became of it (BEY-07).
+        Errors: CHANNEL_NOT_FOUND, INVALID_PAGE_TOKEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def HealDrift(self, request, context):
+        """Has all listings with open drift written to the store again; with `validate_only` it says what
+        that would restore (BEY-07). Errors: CHANNEL_NOT_FOUND, LISTING_NOT_FOUND, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAttention(self, request, context):
+        """Lists what waits for an operator in the catalog, grouped by cause (BEY-09).
+        Errors: INVALID_PAGE_TOKEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveAttention(self, request, context):
+        """Lets all of a group go on, or drops them: listings are pushed again, products that were refused
+        or held are taken in. Errors: ATTENTION_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -201,6 +289,11 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     request_deserializer=tillbridge_dot_catalog_dot_v1_dot_catalog__pb2.ListListingsRequest.FromString,
                     response_serializer=tillbridge_dot_catalog_dot_v1_dot_catalog__pb2.ListListingsResponse.SerializeToString,
             ),
+            'UpdateListing': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateListing,
+                    request_deserializer=tillbridge_dot_catalog_dot_v1_dot_catalog__pb2.UpdateListingRequest.FromString,
+                    response_serializer=tillbridge_dot_catalog_dot_v1_dot_catalog__pb2.UpdateListingResponse.SerializeToString,
+            ),
             'SetSellOnline': grpc.unary_unary_rpc_method_handler(
                     servicer.SetSellOnline,
                     request_deserializer=tillbridge_dot_catalog_dot_v1_dot_catalog__pb2.SetSellOnlineRequest.FromString,
@@ -210,6 +303,31 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     servicer.ReportListingPush,
                     request_deserializer=tillbridge_dot_catalog_dot_v1_dot_catalog__pb2.ReportListingPushRequest.FromString,
                     response_serializer=tillbridge_dot_catalog_dot_v1_dot_catalog__pb2.ReportListingPushResponse.SerializeToString,
+            ),
+            'ReportListingEdit': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportListingEdit,
+                    request_deserializer=tillbridge_dot_catalog_dot_v1_dot_drift__pb2.ReportListingEditRequest.FromString,
+                    response_serializer=tillbridge_dot_catalog_dot_v1_dot_drift__pb2.ReportListingEditResponse.SerializeToString,
+            ),
+            'ListDrift': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDrift,
+                    request_deserializer=tillbridge_dot_catalog_dot_v1_dot_drift__pb2.ListDriftRequest.FromString,
+                    response_serializer=tillbridge_dot_catalog_dot_v1_dot_drift__pb2.ListDriftResponse.SerializeToString,
+            ),
+            'HealDrift': grpc.unary_unary_rpc_method_handler(
+                    servicer.HealDrift,
+                    request_deserializer=tillbridge_dot_catalog_dot_v1_dot_drift__pb2.HealDriftRequest.FromString,
+                    response_serializer=tillbridge_dot_catalog_dot_v1_dot_drift__pb2.HealDriftResponse.SerializeToString,
+            ),
+            'ListAttention': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAttention,
+                    request_deserializer=tillbridge_dot_catalog_dot_v1_dot_attention__pb2.ListAttentionRequest.FromString,
+                    response_serializer=tillbridge_dot_catalog_dot_v1_dot_attention__pb2.ListAttentionResponse.SerializeToString,
+            ),
+            'ResolveAttention': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveAttention,
+                    request_deserializer=tillbridge_dot_catalog_dot_v1_dot_attention__pb2.ResolveAttentionRequest.FromString,
+                    response_serializer=tillbridge_dot_catalog_dot_v1_dot_attention__pb2.ResolveAttentionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -413,6 +531,33 @@ class CatalogService:
             _registered_method=True)
 
     @staticmethod
+    def UpdateListing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.catalog.v1.CatalogService/UpdateListing',
+            tillbridge_dot_catalog_dot_v1_dot_catalog__pb2.UpdateListingRequest.SerializeToString,
+            tillbridge_dot_catalog_dot_v1_dot_catalog__pb2.UpdateListingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def SetSellOnline(request,
             target,
             options=(),
@@ -456,6 +601,141 @@ class CatalogService:
             '/tillbridge.catalog.v1.CatalogService/ReportListingPush',
             tillbridge_dot_catalog_dot_v1_dot_catalog__pb2.ReportListingPushRequest.SerializeToString,
             tillbridge_dot_catalog_dot_v1_dot_catalog__pb2.ReportListingPushResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportListingEdit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.catalog.v1.CatalogService/ReportListingEdit',
+            tillbridge_dot_catalog_dot_v1_dot_drift__pb2.ReportListingEditRequest.SerializeToString,
+            tillbridge_dot_catalog_dot_v1_dot_drift__pb2.ReportListingEditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDrift(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.catalog.v1.CatalogService/ListDrift',
+            tillbridge_dot_catalog_dot_v1_dot_drift__pb2.ListDriftRequest.SerializeToString,
+            tillbridge_dot_catalog_dot_v1_dot_drift__pb2.ListDriftResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HealDrift(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.catalog.v1.CatalogService/HealDrift',
+            tillbridge_dot_catalog_dot_v1_dot_drift__pb2.HealDriftRequest.SerializeToString,
+            tillbridge_dot_catalog_dot_v1_dot_drift__pb2.HealDriftResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAttention(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.catalog.v1.CatalogService/ListAttention',
+            tillbridge_dot_catalog_dot_v1_dot_attention__pb2.ListAttentionRequest.SerializeToString,
+            tillbridge_dot_catalog_dot_v1_dot_attention__pb2.ListAttentionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveAttention(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.catalog.v1.CatalogService/ResolveAttention',
+            tillbridge_dot_catalog_dot_v1_dot_attention__pb2.ResolveAttentionRequest.SerializeToString,
+            tillbridge_dot_catalog_dot_v1_dot_attention__pb2.ResolveAttentionResponse.FromString,
             options,
             channel_credentials,
             insecure,

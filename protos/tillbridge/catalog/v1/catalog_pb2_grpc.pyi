@@ -5,7 +5,9 @@ Products as the point of sale knows them, and their listings in each channel."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from tillbridge.catalog.v1 import attention_pb2 as _attention_pb2
 from tillbridge.catalog.v1 import catalog_pb2 as _catalog_pb2
+from tillbridge.catalog.v1 import drift_pb2 as _drift_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -38,7 +40,9 @@ class CatalogServiceStub:
     `Product`, or that cannot be taken in for another reason, is refused in the answer and does not
     stop the others. A product older than what is known changes nothing. Every new product gets a
     listing, switched off, in every channel (CAT-01, CAT-02), and every listing follows its product
-    (CAT-06).
+    (CAT-06). What would delete or deactivate more of the catalog than the set share is held until an
+    operator says yes, and the rest goes on (BEY-10). A product that is refused or held is kept as it
+    came, see ListAttention. With `validate_only` nothing changes, and the answer says what would.
     Errors: REQUEST_ID_REUSED.
     """
     GetProduct: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.GetProductRequest, _catalog_pb2.GetProductResponse]
@@ -48,7 +52,7 @@ class CatalogServiceStub:
     DeleteProduct: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.DeleteProductRequest, _catalog_pb2.DeleteProductResponse]
     """Deletes a product that the point of sale has deleted, and its listings (CAT-11). Deleting one
     that is gone already, or was never known, changes nothing but which later upserts are too old,
-    and so does a deletion that is older than what is known.
+    and so does a deletion that is older than what is known. A deletion too many is held (BEY-10).
     Errors: REQUEST_ID_REUSED.
     """
     ResolveItems: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.ResolveItemsRequest, _catalog_pb2.ResolveItemsResponse]
@@ -61,8 +65,16 @@ class CatalogServiceStub:
     """Lists a channel's listings by product id. A new channel is known here within a second of its
     creation. Errors: CHANNEL_NOT_FOUND, INVALID_PAGE_TOKEN.
     """
+    UpdateListing: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.UpdateListingRequest, _catalog_pb2.UpdateListingResponse]
+    """Changes the fields of a listing that belong to its store (CAT-05), by `update_mask`:
+    `compare_to_price`, `subtitle`, `low_stock_threshold`. Every other field is made from the product
+    in the point of sale: to name one is refused, and the attempt is recorded as drift (CAT-07,
+    CAT-09, CAT-10). Errors: LISTING_NOT_FOUND, FIELD_OWNED_BY_POS, INVALID_FIELD,
+    REQUEST_ID_REUSED.
+    """
     SetSellOnline: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.SetSellOnlineRequest, _catalog_pb2.SetSellOnlineResponse]
-    """Switches listings on or off for sale online (CAT-02, CAT-12): all or none of the named ones.
+    """Switches listings on or off for sale online (CAT-02, CAT-12): all or none of the named ones, or
+    all that fit the filters.
     The product in the point of sale stays as it is.
     Errors: CHANNEL_NOT_FOUND, LISTING_NOT_FOUND, REQUEST_ID_REUSED.
     """
@@ -70,6 +82,28 @@ class CatalogServiceStub:
     """Records how writing a listing to the store went, so that the listing can tell (SOR-04). A report
     about an older version than the store holds changes nothing.
     Errors: LISTING_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
+    """
+    ReportListingEdit: _grpc.UnaryUnaryMultiCallable[_drift_pb2.ReportListingEditRequest, _drift_pb2.ReportListingEditResponse]
+    """Takes in how a store shows a listing (CAT-07 to CAT-11). Differences in what the point of sale
+    owns are recorded as drift, with both values, and the listing is written again; the store's own
+    fields are taken over (CAT-05). What is not reported any more counts as healed.
+    Errors: LISTING_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
+    """
+    ListDrift: _grpc.UnaryUnaryMultiCallable[_drift_pb2.ListDriftRequest, _drift_pb2.ListDriftResponse]
+    """Lists where a channel's store differed from its listings, and what became of it (BEY-07).
+    Errors: CHANNEL_NOT_FOUND, INVALID_PAGE_TOKEN.
+    """
+    HealDrift: _grpc.UnaryUnaryMultiCallable[_drift_pb2.HealDriftRequest, _drift_pb2.HealDriftResponse]
+    """Has all listings with open drift written to the store again; with `validate_only` it says what
+    that would restore (BEY-07). Errors: CHANNEL_NOT_FOUND, LISTING_NOT_FOUND, REQUEST_ID_REUSED.
+    """
+    ListAttention: _grpc.UnaryUnaryMultiCallable[_attention_pb2.ListAttentionRequest, _attention_pb2.ListAttentionResponse]
+    """Lists what waits for an operator in the catalog, grouped by cause (BEY-09).
+    Errors: INVALID_PAGE_TOKEN.
+    """
+    ResolveAttention: _grpc.UnaryUnaryMultiCallable[_attention_pb2.ResolveAttentionRequest, _attention_pb2.ResolveAttentionResponse]
+    """Lets all of a group go on, or drops them: listings are pushed again, products that were refused
+    or held are taken in. Errors: ATTENTION_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
     """
 
 @_typing.type_check_only
@@ -82,7 +116,9 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     `Product`, or that cannot be taken in for another reason, is refused in the answer and does not
     stop the others. A product older than what is known changes nothing. Every new product gets a
     listing, switched off, in every channel (CAT-01, CAT-02), and every listing follows its product
-    (CAT-06).
+    (CAT-06). What would delete or deactivate more of the catalog than the set share is held until an
+    operator says yes, and the rest goes on (BEY-10). A product that is refused or held is kept as it
+    came, see ListAttention. With `validate_only` nothing changes, and the answer says what would.
     Errors: REQUEST_ID_REUSED.
     """
     GetProduct: _aio.UnaryUnaryMultiCallable[_catalog_pb2.GetProductRequest, _catalog_pb2.GetProductResponse]  # type: ignore[assignment]
@@ -92,7 +128,7 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     DeleteProduct: _aio.UnaryUnaryMultiCallable[_catalog_pb2.DeleteProductRequest, _catalog_pb2.DeleteProductResponse]  # type: ignore[assignment]
     """Deletes a product that the point of sale has deleted, and its listings (CAT-11). Deleting one
     that is gone already, or was never known, changes nothing but which later upserts are too old,
-    and so does a deletion that is older than what is known.
+    and so does a deletion that is older than what is known. A deletion too many is held (BEY-10).
     Errors: REQUEST_ID_REUSED.
     """
     ResolveItems: _aio.UnaryUnaryMultiCallable[_catalog_pb2.ResolveItemsRequest, _catalog_pb2.ResolveItemsResponse]  # type: ignore[assignment]
@@ -105,8 +141,16 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     """Lists a channel's listings by product id. A new channel is known here within a second of its
     creation. Errors: CHANNEL_NOT_FOUND, INVALID_PAGE_TOKEN.
     """
+    UpdateListing: _aio.UnaryUnaryMultiCallable[_catalog_pb2.UpdateListingRequest, _catalog_pb2.UpdateListingResponse]  # type: ignore[assignment]
+    """Changes the fields of a listing that belong to its store (CAT-05), by `update_mask`:
+    `compare_to_price`, `subtitle`, `low_stock_threshold`. Every other field is made from the product
+    in the point of sale: to name one is refused, and the attempt is recorded as drift (CAT-07,
+    CAT-09, CAT-10). Errors: LISTING_NOT_FOUND, FIELD_OWNED_BY_POS, INVALID_FIELD,
+    REQUEST_ID_REUSED.
+    """
     SetSellOnline: _aio.UnaryUnaryMultiCallable[_catalog_pb2.SetSellOnlineRequest, _catalog_pb2.SetSellOnlineResponse]  # type: ignore[assignment]
-    """Switches listings on or off for sale online (CAT-02, CAT-12): all or none of the named ones.
+    """Switches listings on or off for sale online (CAT-02, CAT-12): all or none of the named ones, or
+    all that fit the filters.
     The product in the point of sale stays as it is.
     Errors: CHANNEL_NOT_FOUND, LISTING_NOT_FOUND, REQUEST_ID_REUSED.
     """
@@ -114,6 +158,28 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     """Records how writing a listing to the store went, so that the listing can tell (SOR-04). A report
     about an older version than the store holds changes nothing.
     Errors: LISTING_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
+    """
+    ReportListingEdit: _aio.UnaryUnaryMultiCallable[_drift_pb2.ReportListingEditRequest, _drift_pb2.ReportListingEditResponse]  # type: ignore[assignment]
+    """Takes in how a store shows a listing (CAT-07 to CAT-11). Differences in what the point of sale
+    owns are recorded as drift, with both values, and the listing is written again; the store's own
+    fields are taken over (CAT-05). What is not reported any more counts as healed.
+    Errors: LISTING_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
+    """
+    ListDrift: _aio.UnaryUnaryMultiCallable[_drift_pb2.ListDriftRequest, _drift_pb2.ListDriftResponse]  # type: ignore[assignment]
+    """Lists where a channel's store differed from its listings, and what became of it (BEY-07).
+    Errors: CHANNEL_NOT_FOUND, INVALID_PAGE_TOKEN.
+    """
+    HealDrift: _aio.UnaryUnaryMultiCallable[_drift_pb2.HealDriftRequest, _drift_pb2.HealDriftResponse]  # type: ignore[assignment]
+    """Has all listings with open drift written to the store again; with `validate_only` it says what
+    that would restore (BEY-07). Errors: CHANNEL_NOT_FOUND, LISTING_NOT_FOUND, REQUEST_ID_REUSED.
+    """
+    ListAttention: _aio.UnaryUnaryMultiCallable[_attention_pb2.ListAttentionRequest, _attention_pb2.ListAttentionResponse]  # type: ignore[assignment]
+    """Lists what waits for an operator in the catalog, grouped by cause (BEY-09).
+    Errors: INVALID_PAGE_TOKEN.
+    """
+    ResolveAttention: _aio.UnaryUnaryMultiCallable[_attention_pb2.ResolveAttentionRequest, _attention_pb2.ResolveAttentionResponse]  # type: ignore[assignment]
+    """Lets all of a group go on, or drops them: listings are pushed again, products that were refused
+    or held are taken in. Errors: ATTENTION_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
     """
 
 class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -129,7 +195,9 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         `Product`, or that cannot be taken in for another reason, is refused in the answer and does not
         stop the others. A product older than what is known changes nothing. Every new product gets a
         listing, switched off, in every channel (CAT-01, CAT-02), and every listing follows its product
-        (CAT-06).
+        (CAT-06). What would delete or deactivate more of the catalog than the set share is held until an
+        operator says yes, and the rest goes on (BEY-10). A product that is refused or held is kept as it
+        came, see ListAttention. With `validate_only` nothing changes, and the answer says what would.
         Errors: REQUEST_ID_REUSED.
         """
 
@@ -157,7 +225,7 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_catalog_pb2.DeleteProductResponse, _abc.Awaitable[_catalog_pb2.DeleteProductResponse]]:
         """Deletes a product that the point of sale has deleted, and its listings (CAT-11). Deleting one
         that is gone already, or was never known, changes nothing but which later upserts are too old,
-        and so does a deletion that is older than what is known.
+        and so does a deletion that is older than what is known. A deletion too many is held (BEY-10).
         Errors: REQUEST_ID_REUSED.
         """
 
@@ -190,12 +258,26 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def UpdateListing(
+        self,
+        request: _catalog_pb2.UpdateListingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.UpdateListingResponse, _abc.Awaitable[_catalog_pb2.UpdateListingResponse]]:
+        """Changes the fields of a listing that belong to its store (CAT-05), by `update_mask`:
+        `compare_to_price`, `subtitle`, `low_stock_threshold`. Every other field is made from the product
+        in the point of sale: to name one is refused, and the attempt is recorded as drift (CAT-07,
+        CAT-09, CAT-10). Errors: LISTING_NOT_FOUND, FIELD_OWNED_BY_POS, INVALID_FIELD,
+        REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
     def SetSellOnline(
         self,
         request: _catalog_pb2.SetSellOnlineRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_catalog_pb2.SetSellOnlineResponse, _abc.Awaitable[_catalog_pb2.SetSellOnlineResponse]]:
-        """Switches listings on or off for sale online (CAT-02, CAT-12): all or none of the named ones.
+        """Switches listings on or off for sale online (CAT-02, CAT-12): all or none of the named ones, or
+        all that fit the filters.
         The product in the point of sale stays as it is.
         Errors: CHANNEL_NOT_FOUND, LISTING_NOT_FOUND, REQUEST_ID_REUSED.
         """
@@ -209,6 +291,58 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         """Records how writing a listing to the store went, so that the listing can tell (SOR-04). A report
         about an older version than the store holds changes nothing.
         Errors: LISTING_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def ReportListingEdit(
+        self,
+        request: _drift_pb2.ReportListingEditRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_drift_pb2.ReportListingEditResponse, _abc.Awaitable[_drift_pb2.ReportListingEditResponse]]:
+        """Takes in how a store shows a listing (CAT-07 to CAT-11). Differences in what the point of sale
+        owns are recorded as drift, with both values, and the listing is written again; the store's own
+        fields are taken over (CAT-05). What is not reported any more counts as healed.
+        Errors: LISTING_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListDrift(
+        self,
+        request: _drift_pb2.ListDriftRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_drift_pb2.ListDriftResponse, _abc.Awaitable[_drift_pb2.ListDriftResponse]]:
+        """Lists where a channel's store differed from its listings, and what became of it (BEY-07).
+        Errors: CHANNEL_NOT_FOUND, INVALID_PAGE_TOKEN.
+        """
+
+    @_abc_1.abstractmethod
+    def HealDrift(
+        self,
+        request: _drift_pb2.HealDriftRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_drift_pb2.HealDriftResponse, _abc.Awaitable[_drift_pb2.HealDriftResponse]]:
+        """Has all listings with open drift written to the store again; with `validate_only` it says what
+        that would restore (BEY-07). Errors: CHANNEL_NOT_FOUND, LISTING_NOT_FOUND, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAttention(
+        self,
+        request: _attention_pb2.ListAttentionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_attention_pb2.ListAttentionResponse, _abc.Awaitable[_attention_pb2.ListAttentionResponse]]:
+        """Lists what waits for an operator in the catalog, grouped by cause (BEY-09).
+        Errors: INVALID_PAGE_TOKEN.
+        """
+
+    @_abc_1.abstractmethod
+    def ResolveAttention(
+        self,
+        request: _attention_pb2.ResolveAttentionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_attention_pb2.ResolveAttentionResponse, _abc.Awaitable[_attention_pb2.ResolveAttentionResponse]]:
+        """Lets all of a group go on, or drops them: listings are pushed again, products that were refused
+        or held are taken in. Errors: ATTENTION_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
         """
 
 def add_CatalogServiceServicer_to_server(servicer: CatalogServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -25,10 +25,12 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from tillbridge.attention.v1 import attention_pb2 as tillbridge_dot_attention_dot_v1_dot_attention__pb2
+from tillbridge.errors.v1 import errors_pb2 as tillbridge_dot_errors_dot_v1_dot_errors__pb2
 from tillbridge.options.v1 import options_pb2 as tillbridge_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%tillbridge/customer/v1/customer.proto\x12\x16tillbridge.customer.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tillbridge/options/v1/options.proto\"\xfe\x01\n\x08\x43ustomer\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x17\n\x0fpos_customer_id\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\r\n\x05phone\x18\x05 \x01(\t\x12\x36\n\x06origin\x18\x06 \x01(\x0e\x32&.tillbridge.customer.v1.CustomerOrigin\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x81\x01\n\x14MatchCustomerRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x19\n\x05\x65mail\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc0\x02\x12\x16\n\x04name\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\x12\x16\n\x05phone\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\"\\\n\x15MatchCustomerResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32 .tillbridge.customer.v1.Customer\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"\x95\x01\n\x0bPosCustomer\x12#\n\x0fpos_customer_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x17\n\x05\x65mail\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc0\x02\x12\x16\n\x04name\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\x12\x16\n\x05phone\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x18\n\x07version\x18\x05 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"\x82\x01\n\x1b\x42\x61tchUpsertCustomersRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x43\n\tcustomers\x18\x02 \x03(\x0b\x32#.tillbridge.customer.v1.PosCustomerB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xf4\x03\"S\n\x1c\x42\x61tchUpsertCustomersResponse\x12\x33\n\tcustomers\x18\x01 \x03(\x0b\x32 .tillbridge.customer.v1.Customer\"5\n\x12GetCustomerRequest\x12\x1f\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\"I\n\x13GetCustomerResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32 .tillbridge.customer.v1.Customer\"l\n\x14ListCustomersRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x17\n\x05\x65mail\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc0\x02\"e\n\x15ListCustomersResponse\x12\x33\n\tcustomers\x18\x01 \x03(\x0b\x32 .tillbridge.customer.v1.Customer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*e\n\x0e\x43ustomerOrigin\x12\x1f\n\x1b\x43USTOMER_ORIGIN_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43USTOMER_ORIGIN_POS\x10\x01\x12\x19\n\x15\x43USTOMER_ORIGIN_ORDER\x10\x02\x32\x80\x05\n\x0f\x43ustomerService\x12\x93\x01\n\rMatchCustomer\x12,.tillbridge.customer.v1.MatchCustomerRequest\x1a-.tillbridge.customer.v1.MatchCustomerResponse\"%\x8a\xb5\x18\x03\x01\x03\x04\x82\xd3\xe4\x93\x02\x18\"\x13/v1/customers:match:\x01*\x12\xae\x01\n\x14\x42\x61tchUpsertCustomers\x12\x33.tillbridge.customer.v1.BatchUpsertCustomersRequest\x1a\x34.tillbridge.customer.v1.BatchUpsertCustomersResponse\"+\x8a\xb5\x18\x03\x01\x03\x04\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/customers:batchUpsert:\x01*\x12\x95\x01\n\x0bGetCustomer\x12*.tillbridge.customer.v1.GetCustomerRequest\x1a+.tillbridge.customer.v1.GetCustomerResponse\"-\x90\x02\x01\x8a\xb5\x18\x03\x01\x03\x04\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/customers/{customer_id}\x12\x8d\x01\n\rListCustomers\x12,.tillbridge.customer.v1.ListCustomersRequest\x1a-.tillbridge.customer.v1.ListCustomersResponse\"\x1f\x90\x02\x01\x8a\xb5\x18\x03\x01\x03\x04\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/customersb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%tillbridge/customer/v1/customer.proto\x12\x16tillbridge.customer.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\'tillbridge/attention/v1/attention.proto\x1a!tillbridge/errors/v1/errors.proto\x1a#tillbridge/options/v1/options.proto\"\xc2\x02\n\x08\x43ustomer\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x17\n\x0fpos_customer_id\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\r\n\x05phone\x18\x05 \x01(\t\x12\x36\n\x06origin\x18\x06 \x01(\x0e\x32&.tillbridge.customer.v1.CustomerOrigin\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bmerged_into\x18\t \x01(\t\x12-\n\tsync_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xbb\x01\n\x14MatchCustomerRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x19\n\x05\x65mail\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc0\x02\x12\x16\n\x04name\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\x12\x16\n\x05phone\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x1c\n\nchannel_id\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1a\n\x08order_id\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"\\\n\x15MatchCustomerResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32 .tillbridge.customer.v1.Customer\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"\x95\x01\n\x0bPosCustomer\x12#\n\x0fpos_customer_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x17\n\x05\x65mail\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xc0\x02\x12\x16\n\x04name\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\x12\x16\n\x05phone\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x18\n\x07version\x18\x05 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"\x82\x01\n\x1b\x42\x61tchUpsertCustomersRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x43\n\tcustomers\x18\x02 \x03(\x0b\x32#.tillbridge.customer.v1.PosCustomerB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xf4\x03\"S\n\x1c\x42\x61tchUpsertCustomersResponse\x12\x33\n\tcustomers\x18\x01 \x03(\x0b\x32 .tillbridge.customer.v1.Customer\"5\n\x12GetCustomerRequest\x12\x1f\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\"I\n\x13GetCustomerResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32 .tillbridge.customer.v1.Customer\"l\n\x14ListCustomersRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12\x17\n\x05\x65mail\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc0\x02\"e\n\x15ListCustomersResponse\x12\x33\n\tcustomers\x18\x01 \x03(\x0b\x32 .tillbridge.customer.v1.Customer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xe7\x01\n\x05Match\x12\x12\n\nchannel_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x03 \x01(\t\x12\x1b\n\x13matched_customer_id\x18\x04 \x01(\t\x12/\n\x04rule\x18\x05 \x01(\x0e\x32!.tillbridge.customer.v1.MatchRule\x12\r\n\x05\x65mail\x18\x06 \x01(\t\x12\x16\n\x0e\x63ompared_email\x18\x07 \x01(\t\x12.\n\nmatch_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa3\x01\n\x15MergeCustomersRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1f\n\x0b\x63ustomer_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x32\n\x13merged_customer_ids\x18\x03 \x03(\tB\x15\xbaH\x12\x92\x01\x0f\x08\x01\x10\x64\x18\x01\"\x07r\x05\x10\x01\x18\x80\x01\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"\xf8\x01\n\x16MergeCustomersResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32 .tillbridge.customer.v1.Customer\x12:\n\x10merged_customers\x18\x02 \x03(\x0b\x32 .tillbridge.customer.v1.Customer\x12\x13\n\x0border_count\x18\x03 \x01(\x05\x12\x1d\n\x15unblocked_order_count\x18\x04 \x01(\x05\x12:\n\rhidden_values\x18\x05 \x03(\x0b\x32#.tillbridge.customer.v1.HiddenValue\"U\n\x0bHiddenValue\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\x12\x13\n\x0bshown_value\x18\x04 \x01(\t\"q\n\x17UnmergeCustomersRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1f\n\x0b\x63ustomer_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"\x9e\x01\n\x18UnmergeCustomersResponse\x12\x32\n\x08\x63ustomer\x18\x01 \x01(\x0b\x32 .tillbridge.customer.v1.Customer\x12\x39\n\x0f\x66ormer_customer\x18\x02 \x01(\x0b\x32 .tillbridge.customer.v1.Customer\x12\x13\n\x0border_count\x18\x03 \x01(\x05\"S\n\x13\x45xplainMatchRequest\x12\x1e\n\nchannel_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1c\n\x08order_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\"\xfe\x01\n\x14\x45xplainMatchResponse\x12,\n\x05match\x18\x01 \x01(\x0b\x32\x1d.tillbridge.customer.v1.Match\x12\x32\n\x08\x63ustomer\x18\x02 \x01(\x0b\x32 .tillbridge.customer.v1.Customer\x12\x34\n\ncandidates\x18\x03 \x03(\x0b\x32 .tillbridge.customer.v1.Customer\x12\x13\n\x0b\x65xplanation\x18\x04 \x01(\t\x12\x39\n\x0ewaiting_reason\x18\x05 \x01(\x0e\x32!.tillbridge.errors.v1.ErrorReason\"r\n\x12ListMatchesRequest\x12\x1f\n\x0b\x63ustomer_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"^\n\x13ListMatchesResponse\x12.\n\x07matches\x18\x01 \x03(\x0b\x32\x1d.tillbridge.customer.v1.Match\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x14ListAttentionRequest\x12\x1d\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"i\n\x15ListAttentionResponse\x12\x37\n\x06groups\x18\x01 \x03(\x0b\x32\'.tillbridge.attention.v1.AttentionGroup\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*e\n\x0e\x43ustomerOrigin\x12\x1f\n\x1b\x43USTOMER_ORIGIN_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43USTOMER_ORIGIN_POS\x10\x01\x12\x19\n\x15\x43USTOMER_ORIGIN_ORDER\x10\x02*o\n\tMatchRule\x12\x1a\n\x16MATCH_RULE_UNSPECIFIED\x10\x00\x12\x14\n\x10MATCH_RULE_EMAIL\x10\x01\x12\x16\n\x12MATCH_RULE_CREATED\x10\x02\x12\x18\n\x14MATCH_RULE_AMBIGUOUS\x10\x03\x32\xb8\x0b\n\x0f\x43ustomerService\x12\x93\x01\n\rMatchCustomer\x12,.tillbridge.customer.v1.MatchCustomerRequest\x1a-.tillbridge.customer.v1.MatchCustomerResponse\"%\x8a\xb5\x18\x03\x01\x03\x04\x82\xd3\xe4\x93\x02\x18\"\x13/v1/customers:match:\x01*\x12\xae\x01\n\x14\x42\x61tchUpsertCustomers\x12\x33.tillbridge.customer.v1.BatchUpsertCustomersRequest\x1a\x34.tillbridge.customer.v1.BatchUpsertCustomersResponse\"+\x8a\xb5\x18\x03\x01\x03\x04\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/customers:batchUpsert:\x01*\x12\x95\x01\n\x0bGetCustomer\x12*.tillbridge.customer.v1.GetCustomerRequest\x1a+.tillbridge.customer.v1.GetCustomerResponse\"-\x90\x02\x01\x8a\xb5\x18\x03\x01\x03\x04\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/customers/{customer_id}\x12\x8d\x01\n\rListCustomers\x12,.tillbridge.customer.v1.ListCustomersRequest\x1a-.tillbridge.customer.v1.ListCustomersResponse\"\x1f\x90\x02\x01\x8a\xb5\x18\x03\x01\x03\x04\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/customers\x12\xa2\x01\n\x0eMergeCustomers\x12-.tillbridge.customer.v1.MergeCustomersRequest\x1a..tillbridge.customer.v1.MergeCustomersResponse\"1\x8a\xb5\x18\x01\x03\x82\xd3\xe4\x93\x02&\"!/v1/customers/{customer_id}:merge:\x01*\x12\xaa\x01\n\x10UnmergeCustomers\x12/.tillbridge.customer.v1.UnmergeCustomersRequest\x1a\x30.tillbridge.customer.v1.UnmergeCustomersResponse\"3\x8a\xb5\x18\x01\x03\x82\xd3\xe4\x93\x02(\"#/v1/customers/{customer_id}:unmerge:\x01*\x12\xa9\x01\n\x0c\x45xplainMatch\x12+.tillbridge.customer.v1.ExplainMatchRequest\x1a,.tillbridge.customer.v1.ExplainMatchResponse\">\x90\x02\x01\x8a\xb5\x18\x03\x01\x03\x04\x82\xd3\xe4\x93\x02.\x12,/v1/channels/{channel_id}/matches/{order_id}\x12\x9d\x01\n\x0bListMatches\x12*.tillbridge.customer.v1.ListMatchesRequest\x1a+.tillbridge.customer.v1.ListMatchesResponse\"5\x90\x02\x01\x8a\xb5\x18\x03\x01\x03\x04\x82\xd3\xe4\x93\x02%\x12#/v1/customers/{customer_id}/matches\x12\x97\x01\n\rListAttention\x12,.tillbridge.customer.v1.ListAttentionRequest\x1a-.tillbridge.customer.v1.ListAttentionResponse\")\x90\x02\x01\x8a\xb5\x18\x03\x01\x03\x04\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/attention/customersb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,6 +45,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MATCHCUSTOMERREQUEST'].fields_by_name['name']._serialized_options = b'\272H\005r\003\030\350\007'
   _globals['_MATCHCUSTOMERREQUEST'].fields_by_name['phone']._loaded_options = None
   _globals['_MATCHCUSTOMERREQUEST'].fields_by_name['phone']._serialized_options = b'\272H\004r\002\030d'
+  _globals['_MATCHCUSTOMERREQUEST'].fields_by_name['channel_id']._loaded_options = None
+  _globals['_MATCHCUSTOMERREQUEST'].fields_by_name['channel_id']._serialized_options = b'\272H\005r\003\030\200\001'
+  _globals['_MATCHCUSTOMERREQUEST'].fields_by_name['order_id']._loaded_options = None
+  _globals['_MATCHCUSTOMERREQUEST'].fields_by_name['order_id']._serialized_options = b'\272H\005r\003\030\200\001'
   _globals['_POSCUSTOMER'].fields_by_name['pos_customer_id']._loaded_options = None
   _globals['_POSCUSTOMER'].fields_by_name['pos_customer_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
   _globals['_POSCUSTOMER'].fields_by_name['email']._loaded_options = None
@@ -65,6 +71,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTCUSTOMERSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_LISTCUSTOMERSREQUEST'].fields_by_name['email']._loaded_options = None
   _globals['_LISTCUSTOMERSREQUEST'].fields_by_name['email']._serialized_options = b'\272H\005r\003\030\300\002'
+  _globals['_MERGECUSTOMERSREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_MERGECUSTOMERSREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_MERGECUSTOMERSREQUEST'].fields_by_name['customer_id']._loaded_options = None
+  _globals['_MERGECUSTOMERSREQUEST'].fields_by_name['customer_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_MERGECUSTOMERSREQUEST'].fields_by_name['merged_customer_ids']._loaded_options = None
+  _globals['_MERGECUSTOMERSREQUEST'].fields_by_name['merged_customer_ids']._serialized_options = b'\272H\022\222\001\017\010\001\020d\030\001\"\007r\005\020\001\030\200\001'
+  _globals['_UNMERGECUSTOMERSREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_UNMERGECUSTOMERSREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_UNMERGECUSTOMERSREQUEST'].fields_by_name['customer_id']._loaded_options = None
+  _globals['_UNMERGECUSTOMERSREQUEST'].fields_by_name['customer_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_EXPLAINMATCHREQUEST'].fields_by_name['channel_id']._loaded_options = None
+  _globals['_EXPLAINMATCHREQUEST'].fields_by_name['channel_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_EXPLAINMATCHREQUEST'].fields_by_name['order_id']._loaded_options = None
+  _globals['_EXPLAINMATCHREQUEST'].fields_by_name['order_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_LISTMATCHESREQUEST'].fields_by_name['customer_id']._loaded_options = None
+  _globals['_LISTMATCHESREQUEST'].fields_by_name['customer_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_LISTMATCHESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTMATCHESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_LISTMATCHESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTMATCHESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_LISTATTENTIONREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTATTENTIONREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_LISTATTENTIONREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTATTENTIONREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
   _globals['_CUSTOMERSERVICE'].methods_by_name['MatchCustomer']._loaded_options = None
   _globals['_CUSTOMERSERVICE'].methods_by_name['MatchCustomer']._serialized_options = b'\212\265\030\003\001\003\004\202\323\344\223\002\030\"\023/v1/customers:match:\001*'
   _globals['_CUSTOMERSERVICE'].methods_by_name['BatchUpsertCustomers']._loaded_options = None
@@ -73,28 +103,64 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CUSTOMERSERVICE'].methods_by_name['GetCustomer']._serialized_options = b'\220\002\001\212\265\030\003\001\003\004\202\323\344\223\002\035\022\033/v1/customers/{customer_id}'
   _globals['_CUSTOMERSERVICE'].methods_by_name['ListCustomers']._loaded_options = None
   _globals['_CUSTOMERSERVICE'].methods_by_name['ListCustomers']._serialized_options = b'\220\002\001\212\265\030\003\001\003\004\202\323\344\223\002\017\022\r/v1/customers'
-  _globals['_CUSTOMERORIGIN']._serialized_start=1390
-  _globals['_CUSTOMERORIGIN']._serialized_end=1491
-  _globals['_CUSTOMER']._serialized_start=195
-  _globals['_CUSTOMER']._serialized_end=449
-  _globals['_MATCHCUSTOMERREQUEST']._serialized_start=452
-  _globals['_MATCHCUSTOMERREQUEST']._serialized_end=581
-  _globals['_MATCHCUSTOMERRESPONSE']._serialized_start=583
-  _globals['_MATCHCUSTOMERRESPONSE']._serialized_end=675
-  _globals['_POSCUSTOMER']._serialized_start=678
-  _globals['_POSCUSTOMER']._serialized_end=827
-  _globals['_BATCHUPSERTCUSTOMERSREQUEST']._serialized_start=830
-  _globals['_BATCHUPSERTCUSTOMERSREQUEST']._serialized_end=960
-  _globals['_BATCHUPSERTCUSTOMERSRESPONSE']._serialized_start=962
-  _globals['_BATCHUPSERTCUSTOMERSRESPONSE']._serialized_end=1045
-  _globals['_GETCUSTOMERREQUEST']._serialized_start=1047
-  _globals['_GETCUSTOMERREQUEST']._serialized_end=1100
-  _globals['_GETCUSTOMERRESPONSE']._serialized_start=1102
-  _globals['_GETCUSTOMERRESPONSE']._serialized_end=1175
-  _globals['_LISTCUSTOMERSREQUEST']._serialized_start=1177
-  _globals['_LISTCUSTOMERSREQUEST']._serialized_end=1285
-  _globals['_LISTCUSTOMERSRESPONSE']._serialized_start=1287
-  _globals['_LISTCUSTOMERSRESPONSE']._serialized_end=1388
-  _globals['_CUSTOMERSERVICE']._serialized_start=1494
-  _globals['_CUSTOMERSERVICE']._serialized_end=2134
+  _globals['_CUSTOMERSERVICE'].methods_by_name['MergeCustomers']._loaded_options = None
+  _globals['_CUSTOMERSERVICE'].methods_by_name['MergeCustomers']._serialized_options = b'\212\265\030\001\003\202\323\344\223\002&\"!/v1/customers/{customer_id}:merge:\001*'
+  _globals['_CUSTOMERSERVICE'].methods_by_name['UnmergeCustomers']._loaded_options = None
+  _globals['_CUSTOMERSERVICE'].methods_by_name['UnmergeCustomers']._serialized_options = b'\212\265\030\001\003\202\323\344\223\002(\"#/v1/customers/{customer_id}:unmerge:\001*'
+  _globals['_CUSTOMERSERVICE'].methods_by_name['ExplainMatch']._loaded_options = None
+  _globals['_CUSTOMERSERVICE'].methods_by_name['ExplainMatch']._serialized_options = b'\220\002\001\212\265\030\003\001\003\004\202\323\344\223\002.\022,/v1/channels/{channel_id}/matches/{order_id}'
+  _globals['_CUSTOMERSERVICE'].methods_by_name['ListMatches']._loaded_options = None
+  _globals['_CUSTOMERSERVICE'].methods_by_name['ListMatches']._serialized_options = b'\220\002\001\212\265\030\003\001\003\004\202\323\344\223\002%\022#/v1/customers/{customer_id}/matches'
+  _globals['_CUSTOMERSERVICE'].methods_by_name['ListAttention']._loaded_options = None
+  _globals['_CUSTOMERSERVICE'].methods_by_name['ListAttention']._serialized_options = b'\220\002\001\212\265\030\003\001\003\004\202\323\344\223\002\031\022\027/v1/attention/customers'
+  _globals['_CUSTOMERORIGIN']._serialized_start=3352
+  _globals['_CUSTOMERORIGIN']._serialized_end=3453
+  _globals['_MATCHRULE']._serialized_start=3455
+  _globals['_MATCHRULE']._serialized_end=3566
+  _globals['_CUSTOMER']._serialized_start=271
+  _globals['_CUSTOMER']._serialized_end=593
+  _globals['_MATCHCUSTOMERREQUEST']._serialized_start=596
+  _globals['_MATCHCUSTOMERREQUEST']._serialized_end=783
+  _globals['_MATCHCUSTOMERRESPONSE']._serialized_start=785
+  _globals['_MATCHCUSTOMERRESPONSE']._serialized_end=877
+  _globals['_POSCUSTOMER']._serialized_start=880
+  _globals['_POSCUSTOMER']._serialized_end=1029
+  _globals['_BATCHUPSERTCUSTOMERSREQUEST']._serialized_start=1032
+  _globals['_BATCHUPSERTCUSTOMERSREQUEST']._serialized_end=1162
+  _globals['_BATCHUPSERTCUSTOMERSRESPONSE']._serialized_start=1164
+  _globals['_BATCHUPSERTCUSTOMERSRESPONSE']._serialized_end=1247
+  _globals['_GETCUSTOMERREQUEST']._serialized_start=1249
+  _globals['_GETCUSTOMERREQUEST']._serialized_end=1302
+  _globals['_GETCUSTOMERRESPONSE']._serialized_start=1304
+  _globals['_GETCUSTOMERRESPONSE']._serialized_end=1377
+  _globals['_LISTCUSTOMERSREQUEST']._serialized_start=1379
+  _globals['_LISTCUSTOMERSREQUEST']._serialized_end=1487
+  _globals['_LISTCUSTOMERSRESPONSE']._serialized_start=1489
+  _globals['_LISTCUSTOMERSRESPONSE']._serialized_end=1590
+  _globals['_MATCH']._serialized_start=1593
+  _globals['_MATCH']._serialized_end=1824
+  _globals['_MERGECUSTOMERSREQUEST']._serialized_start=1827
+  _globals['_MERGECUSTOMERSREQUEST']._serialized_end=1990
+  _globals['_MERGECUSTOMERSRESPONSE']._serialized_start=1993
+  _globals['_MERGECUSTOMERSRESPONSE']._serialized_end=2241
+  _globals['_HIDDENVALUE']._serialized_start=2243
+  _globals['_HIDDENVALUE']._serialized_end=2328
+  _globals['_UNMERGECUSTOMERSREQUEST']._serialized_start=2330
+  _globals['_UNMERGECUSTOMERSREQUEST']._serialized_end=2443
+  _globals['_UNMERGECUSTOMERSRESPONSE']._serialized_start=2446
+  _globals['_UNMERGECUSTOMERSRESPONSE']._serialized_end=2604
+  _globals['_EXPLAINMATCHREQUEST']._serialized_start=2606
+  _globals['_EXPLAINMATCHREQUEST']._serialized_end=2689
+  _globals['_EXPLAINMATCHRESPONSE']._serialized_start=2692
+  _globals['_EXPLAINMATCHRESPONSE']._serialized_end=2946
+  _globals['_LISTMATCHESREQUEST']._serialized_start=2948
+  _globals['_LISTMATCHESREQUEST']._serialized_end=3062
+  _globals['_LISTMATCHESRESPONSE']._serialized_start=3064
+  _globals['_LISTMATCHESRESPONSE']._serialized_end=3158
+  _globals['_LISTATTENTIONREQUEST']._serialized_start=3160
+  _globals['_LISTATTENTIONREQUEST']._serialized_end=3243
+  _globals['_LISTATTENTIONRESPONSE']._serialized_start=3245
+  _globals['_LISTATTENTIONRESPONSE']._serialized_end=3350
+  _globals['_CUSTOMERSERVICE']._serialized_start=3569
+  _globals['_CUSTOMERSERVICE']._serialized_end=5033
 # @@protoc_insertion_point(module_scope)

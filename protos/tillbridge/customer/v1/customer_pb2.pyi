@@ -9,6 +9,8 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from tillbridge.attention.v1 import attention_pb2 as _attention_pb2
+from tillbridge.errors.v1 import errors_pb2 as _errors_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -44,6 +46,34 @@ CUSTOMER_ORIGIN_ORDER: CustomerOrigin.ValueType  # 2
 """Created from an online order (CUS-03)."""
 Global___CustomerOrigin: _TypeAlias = CustomerOrigin  # noqa: Y015
 
+class _MatchRule:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MatchRuleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MatchRule.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MATCH_RULE_UNSPECIFIED: _MatchRule.ValueType  # 0
+    """Not used."""
+    MATCH_RULE_EMAIL: _MatchRule.ValueType  # 1
+    """One profile carried the address (CUS-01, CUS-02)."""
+    MATCH_RULE_CREATED: _MatchRule.ValueType  # 2
+    """No profile carried it, and one was made of the order (CUS-03, CUS-04)."""
+    MATCH_RULE_AMBIGUOUS: _MatchRule.ValueType  # 3
+    """Several carry it, and none was guessed: it waits (BEY-14)."""
+
+class MatchRule(_MatchRule, metaclass=_MatchRuleEnumTypeWrapper):
+    """Why an order belongs to a customer."""
+
+MATCH_RULE_UNSPECIFIED: MatchRule.ValueType  # 0
+"""Not used."""
+MATCH_RULE_EMAIL: MatchRule.ValueType  # 1
+"""One profile carried the address (CUS-01, CUS-02)."""
+MATCH_RULE_CREATED: MatchRule.ValueType  # 2
+"""No profile carried it, and one was made of the order (CUS-03, CUS-04)."""
+MATCH_RULE_AMBIGUOUS: MatchRule.ValueType  # 3
+"""Several carry it, and none was guessed: it waits (BEY-14)."""
+Global___MatchRule: _TypeAlias = MatchRule  # noqa: Y015
+
 @_typing.final
 class Customer(_message.Message):
     """A customer profile."""
@@ -58,6 +88,8 @@ class Customer(_message.Message):
     ORIGIN_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    MERGED_INTO_FIELD_NUMBER: _builtins.int
+    SYNC_TIME_FIELD_NUMBER: _builtins.int
     customer_id: _builtins.str
     """Id given here. Output only."""
     pos_customer_id: _builtins.str
@@ -70,6 +102,8 @@ class Customer(_message.Message):
     """Telephone number; empty when not known."""
     origin: Global___CustomerOrigin.ValueType
     """Where the profile came from."""
+    merged_into: _builtins.str
+    """The profile that it was merged into; empty when it stands for itself."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created here."""
@@ -77,6 +111,10 @@ class Customer(_message.Message):
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it was last changed here."""
+
+    @_builtins.property
+    def sync_time(self) -> _timestamp_pb2.Timestamp:
+        """When the point of sale last reported it; absent when it never has (SOR-04)."""
 
     def __init__(
         self,
@@ -89,10 +127,12 @@ class Customer(_message.Message):
         origin: Global___CustomerOrigin.ValueType = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        merged_into: _builtins.str = ...,
+        sync_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "sync_time", b"sync_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "customer_id", b"customer_id", "email", b"email", "name", b"name", "origin", b"origin", "phone", b"phone", "pos_customer_id", b"pos_customer_id", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "customer_id", b"customer_id", "email", b"email", "merged_into", b"merged_into", "name", b"name", "origin", b"origin", "phone", b"phone", "pos_customer_id", b"pos_customer_id", "sync_time", b"sync_time", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -108,6 +148,8 @@ class MatchCustomerRequest(_message.Message):
     EMAIL_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     PHONE_FIELD_NUMBER: _builtins.int
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Chosen by the caller, unique per change; a repeat is answered as the first time."""
     email: _builtins.str
@@ -116,6 +158,10 @@ class MatchCustomerRequest(_message.Message):
     """The order's name of the buyer; may be empty. Used only when a profile is created."""
     phone: _builtins.str
     """The order's telephone number; may be empty. Used only when a profile is created."""
+    channel_id: _builtins.str
+    """The channel of the order; empty when no order is behind it."""
+    order_id: _builtins.str
+    """The order that is kept with its profile; empty when none is behind it."""
     def __init__(
         self,
         *,
@@ -123,10 +169,12 @@ class MatchCustomerRequest(_message.Message):
         email: _builtins.str = ...,
         name: _builtins.str = ...,
         phone: _builtins.str = ...,
+        channel_id: _builtins.str = ...,
+        order_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "name", b"name", "phone", b"phone", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "email", b"email", "name", b"name", "order_id", b"order_id", "phone", b"phone", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -353,3 +401,417 @@ class ListCustomersResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListCustomersResponse: _TypeAlias = ListCustomersResponse  # noqa: Y015
+
+@_typing.final
+class Match(_message.Message):
+    """An order, and the profile that it was matched to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    MATCHED_CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    EMAIL_FIELD_NUMBER: _builtins.int
+    COMPARED_EMAIL_FIELD_NUMBER: _builtins.int
+    MATCH_TIME_FIELD_NUMBER: _builtins.int
+    channel_id: _builtins.str
+    """The channel of the order."""
+    order_id: _builtins.str
+    """The order."""
+    customer_id: _builtins.str
+    """The customer that it belongs to now; empty while it waits."""
+    matched_customer_id: _builtins.str
+    """The profile that carried the address when it was matched; another one when that was merged
+    since, or stood merged then.
+    """
+    rule: Global___MatchRule.ValueType
+    """Why this customer."""
+    email: _builtins.str
+    """The order's address as it was given."""
+    compared_email: _builtins.str
+    """The address as it was compared: without case and surrounding space, with its domain in ASCII."""
+    @_builtins.property
+    def match_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was matched, or last tried."""
+
+    def __init__(
+        self,
+        *,
+        channel_id: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+        customer_id: _builtins.str = ...,
+        matched_customer_id: _builtins.str = ...,
+        rule: Global___MatchRule.ValueType = ...,
+        email: _builtins.str = ...,
+        compared_email: _builtins.str = ...,
+        match_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["match_time", b"match_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "compared_email", b"compared_email", "customer_id", b"customer_id", "email", b"email", "match_time", b"match_time", "matched_customer_id", b"matched_customer_id", "order_id", b"order_id", "rule", b"rule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Match: _TypeAlias = Match  # noqa: Y015
+
+@_typing.final
+class MergeCustomersRequest(_message.Message):
+    """Request of MergeCustomers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    MERGED_CUSTOMER_IDS_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller, unique per change; a repeat is answered as the first time."""
+    customer_id: _builtins.str
+    """The profile that stays."""
+    validate_only: _builtins.bool
+    """Whether to only say what would become of what."""
+    @_builtins.property
+    def merged_customer_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The profiles that become part of it."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        customer_id: _builtins.str = ...,
+        merged_customer_ids: _abc.Iterable[_builtins.str] | None = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "merged_customer_ids", b"merged_customer_ids", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MergeCustomersRequest: _TypeAlias = MergeCustomersRequest  # noqa: Y015
+
+@_typing.final
+class MergeCustomersResponse(_message.Message):
+    """Response of MergeCustomers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    MERGED_CUSTOMERS_FIELD_NUMBER: _builtins.int
+    ORDER_COUNT_FIELD_NUMBER: _builtins.int
+    UNBLOCKED_ORDER_COUNT_FIELD_NUMBER: _builtins.int
+    HIDDEN_VALUES_FIELD_NUMBER: _builtins.int
+    order_count: _builtins.int
+    """How many orders come to the profile that stays."""
+    unblocked_order_count: _builtins.int
+    """How many orders waited for it, and go on."""
+    @_builtins.property
+    def customer(self) -> Global___Customer:
+        """The profile that stays, as it is and was."""
+
+    @_builtins.property
+    def merged_customers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Customer]:
+        """The others, as they are after it."""
+
+    @_builtins.property
+    def hidden_values(self) -> _containers.RepeatedCompositeFieldContainer[Global___HiddenValue]:
+        """Values of the others that the profile that stays does not have, and that are not shown any more."""
+
+    def __init__(
+        self,
+        *,
+        customer: Global___Customer | None = ...,
+        merged_customers: _abc.Iterable[Global___Customer] | None = ...,
+        order_count: _builtins.int = ...,
+        unblocked_order_count: _builtins.int = ...,
+        hidden_values: _abc.Iterable[Global___HiddenValue] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "hidden_values", b"hidden_values", "merged_customers", b"merged_customers", "order_count", b"order_count", "unblocked_order_count", b"unblocked_order_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MergeCustomersResponse: _TypeAlias = MergeCustomersResponse  # noqa: Y015
+
+@_typing.final
+class HiddenValue(_message.Message):
+    """A value of a merged profile that is not shown any more; nothing is lost."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    SHOWN_VALUE_FIELD_NUMBER: _builtins.int
+    customer_id: _builtins.str
+    """The profile."""
+    field: _builtins.str
+    """The field of `Customer`."""
+    value: _builtins.str
+    """Its value."""
+    shown_value: _builtins.str
+    """The value that is shown in its place."""
+    def __init__(
+        self,
+        *,
+        customer_id: _builtins.str = ...,
+        field: _builtins.str = ...,
+        value: _builtins.str = ...,
+        shown_value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "field", b"field", "shown_value", b"shown_value", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HiddenValue: _TypeAlias = HiddenValue  # noqa: Y015
+
+@_typing.final
+class UnmergeCustomersRequest(_message.Message):
+    """Request of UnmergeCustomers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller, unique per change; a repeat is answered as the first time."""
+    customer_id: _builtins.str
+    """The profile that was merged into another one."""
+    validate_only: _builtins.bool
+    """Whether to only say what would become of what."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        customer_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnmergeCustomersRequest: _TypeAlias = UnmergeCustomersRequest  # noqa: Y015
+
+@_typing.final
+class UnmergeCustomersResponse(_message.Message):
+    """Response of UnmergeCustomers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    FORMER_CUSTOMER_FIELD_NUMBER: _builtins.int
+    ORDER_COUNT_FIELD_NUMBER: _builtins.int
+    order_count: _builtins.int
+    """How many orders it has got back."""
+    @_builtins.property
+    def customer(self) -> Global___Customer:
+        """The profile, standing for itself."""
+
+    @_builtins.property
+    def former_customer(self) -> Global___Customer:
+        """The one that it was merged into."""
+
+    def __init__(
+        self,
+        *,
+        customer: Global___Customer | None = ...,
+        former_customer: Global___Customer | None = ...,
+        order_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "former_customer", b"former_customer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "former_customer", b"former_customer", "order_count", b"order_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnmergeCustomersResponse: _TypeAlias = UnmergeCustomersResponse  # noqa: Y015
+
+@_typing.final
+class ExplainMatchRequest(_message.Message):
+    """Request of ExplainMatch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    channel_id: _builtins.str
+    """The channel of the order."""
+    order_id: _builtins.str
+    """The order."""
+    def __init__(
+        self,
+        *,
+        channel_id: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "order_id", b"order_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainMatchRequest: _TypeAlias = ExplainMatchRequest  # noqa: Y015
+
+@_typing.final
+class ExplainMatchResponse(_message.Message):
+    """Response of ExplainMatch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MATCH_FIELD_NUMBER: _builtins.int
+    CUSTOMER_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
+    WAITING_REASON_FIELD_NUMBER: _builtins.int
+    explanation: _builtins.str
+    """The whole reason in one sentence."""
+    waiting_reason: _errors_pb2.ErrorReason.ValueType
+    """Why it waits: CUSTOMER_AMBIGUOUS; unspecified when it does not."""
+    @_builtins.property
+    def match(self) -> Global___Match:
+        """The match."""
+
+    @_builtins.property
+    def customer(self) -> Global___Customer:
+        """The customer that the order belongs to now; absent while it waits."""
+
+    @_builtins.property
+    def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Customer]:
+        """Profiles that carry the address now, the customer among them or not; at most 100."""
+
+    def __init__(
+        self,
+        *,
+        match: Global___Match | None = ...,
+        customer: Global___Customer | None = ...,
+        candidates: _abc.Iterable[Global___Customer] | None = ...,
+        explanation: _builtins.str = ...,
+        waiting_reason: _errors_pb2.ErrorReason.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["customer", b"customer", "match", b"match"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "customer", b"customer", "explanation", b"explanation", "match", b"match", "waiting_reason", b"waiting_reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainMatchResponse: _TypeAlias = ExplainMatchResponse  # noqa: Y015
+
+@_typing.final
+class ListMatchesRequest(_message.Message):
+    """Request of ListMatches."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    customer_id: _builtins.str
+    """The customer."""
+    page_size: _builtins.int
+    """At most this many; 0 means 100."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        customer_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListMatchesRequest: _TypeAlias = ListMatchesRequest  # noqa: Y015
+
+@_typing.final
+class ListMatchesResponse(_message.Message):
+    """Response of ListMatches."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MATCHES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
+    @_builtins.property
+    def matches(self) -> _containers.RepeatedCompositeFieldContainer[Global___Match]:
+        """By channel and order."""
+
+    def __init__(
+        self,
+        *,
+        matches: _abc.Iterable[Global___Match] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["matches", b"matches", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListMatchesResponse: _TypeAlias = ListMatchesResponse  # noqa: Y015
+
+@_typing.final
+class ListAttentionRequest(_message.Message):
+    """Request of ListAttention."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most this many; 0 means 100."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAttentionRequest: _TypeAlias = ListAttentionRequest  # noqa: Y015
+
+@_typing.final
+class ListAttentionResponse(_message.Message):
+    """Response of ListAttention."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUPS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedCompositeFieldContainer[_attention_pb2.AttentionGroup]:
+        """By cause and key."""
+
+    def __init__(
+        self,
+        *,
+        groups: _abc.Iterable[_attention_pb2.AttentionGroup] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAttentionResponse: _TypeAlias = ListAttentionResponse  # noqa: Y015

@@ -55,6 +55,31 @@ class CustomerServiceStub:
                 request_serializer=tillbridge_dot_customer_dot_v1_dot_customer__pb2.ListCustomersRequest.SerializeToString,
                 response_deserializer=tillbridge_dot_customer_dot_v1_dot_customer__pb2.ListCustomersResponse.FromString,
                 _registered_method=True)
+        self.MergeCustomers = channel.unary_unary(
+                '/tillbridge.customer.v1.CustomerService/MergeCustomers',
+                request_serializer=tillbridge_dot_customer_dot_v1_dot_customer__pb2.MergeCustomersRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_customer_dot_v1_dot_customer__pb2.MergeCustomersResponse.FromString,
+                _registered_method=True)
+        self.UnmergeCustomers = channel.unary_unary(
+                '/tillbridge.customer.v1.CustomerService/UnmergeCustomers',
+                request_serializer=tillbridge_dot_customer_dot_v1_dot_customer__pb2.UnmergeCustomersRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_customer_dot_v1_dot_customer__pb2.UnmergeCustomersResponse.FromString,
+                _registered_method=True)
+        self.ExplainMatch = channel.unary_unary(
+                '/tillbridge.customer.v1.CustomerService/ExplainMatch',
+                request_serializer=tillbridge_dot_customer_dot_v1_dot_customer__pb2.ExplainMatchRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_customer_dot_v1_dot_customer__pb2.ExplainMatchResponse.FromString,
+                _registered_method=True)
+        self.ListMatches = channel.unary_unary(
+                '/tillbridge.customer.v1.CustomerService/ListMatches',
+                request_serializer=tillbridge_dot_customer_dot_v1_dot_customer__pb2.ListMatchesRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_customer_dot_v1_dot_customer__pb2.ListMatchesResponse.FromString,
+                _registered_method=True)
+        self.ListAttention = channel.unary_unary(
+                '/tillbridge.customer.v1.CustomerService/ListAttention',
+                request_serializer=tillbridge_dot_customer_dot_v1_dot_customer__pb2.ListAttentionRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_customer_dot_v1_dot_customer__pb2.ListAttentionResponse.FromString,
+                _registered_method=True)
 
 
 class CustomerServiceServicer:
@@ -63,7 +88,9 @@ class CustomerServiceServicer:
 
     def MatchCustomer(self, request, context):
         """Finds the profile with this e-mail address, or creates it (CUS-01 to CUS-05). Case and
-        surrounding space of the address do not matter; a found profile is never changed.
+        surrounding space of the address do not matter; a found profile is never changed. An order that
+        is named is kept with its profile; while several profiles carry the address it waits, and
+        `OrdersUnblocked` tells when it may go on (BEY-14).
         Errors: CUSTOMER_AMBIGUOUS, INVALID_FIELD, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -93,6 +120,50 @@ class CustomerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MergeCustomers(self, request, context):
+        """Makes one customer of several profiles: from then on all their orders and addresses are those of
+        the first, whose values stay as they are. The others remain as they were, and know whom they
+        belong to. With `validate_only` it says what would become of what. (BEY-14)
+        Errors: CUSTOMER_NOT_FOUND, CUSTOMER_MERGED, INVALID_FIELD, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnmergeCustomers(self, request, context):
+        """Takes a merge back: the profile stands for itself again, with every order that was matched to it
+        or by an address that only it has. (BEY-14)
+        Errors: CUSTOMER_NOT_FOUND, CUSTOMER_NOT_MERGED, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainMatch(self, request, context):
+        """Says why an order belongs to the customer that it belongs to, or to none yet (BEY-02).
+        Errors: MATCH_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMatches(self, request, context):
+        """Lists the orders of a customer, those of the profiles that were merged into it included.
+        Errors: CUSTOMER_NOT_FOUND, INVALID_PAGE_TOKEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAttention(self, request, context):
+        """Lists what waits for an operator here: addresses that several profiles carry, with the orders
+        that wait for them (BEY-09, BEY-14). MergeCustomers lets all of a group go on.
+        Errors: INVALID_PAGE_TOKEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CustomerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -115,6 +186,31 @@ def add_CustomerServiceServicer_to_server(servicer, server):
                     servicer.ListCustomers,
                     request_deserializer=tillbridge_dot_customer_dot_v1_dot_customer__pb2.ListCustomersRequest.FromString,
                     response_serializer=tillbridge_dot_customer_dot_v1_dot_customer__pb2.ListCustomersResponse.SerializeToString,
+            ),
+            'MergeCustomers': grpc.unary_unary_rpc_method_handler(
+                    servicer.MergeCustomers,
+                    request_deserializer=tillbridge_dot_customer_dot_v1_dot_customer__pb2.MergeCustomersRequest.FromString,
+                    response_serializer=tillbridge_dot_customer_dot_v1_dot_customer__pb2.MergeCustomersResponse.SerializeToString,
+            ),
+            'UnmergeCustomers': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnmergeCustomers,
+                    request_deserializer=tillbridge_dot_customer_dot_v1_dot_customer__pb2.UnmergeCustomersRequest.FromString,
+                    response_serializer=tillbridge_dot_customer_dot_v1_dot_customer__pb2.UnmergeCustomersResponse.SerializeToString,
+            ),
+            'ExplainMatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainMatch,
+                    request_deserializer=tillbridge_dot_customer_dot_v1_dot_customer__pb2.ExplainMatchRequest.FromString,
+                    response_serializer=tillbridge_dot_customer_dot_v1_dot_customer__pb2.ExplainMatchResponse.SerializeToString,
+            ),
+            'ListMatches': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMatches,
+                    request_deserializer=tillbridge_dot_customer_dot_v1_dot_customer__pb2.ListMatchesRequest.FromString,
+                    response_serializer=tillbridge_dot_customer_dot_v1_dot_customer__pb2.ListMatchesResponse.SerializeToString,
+            ),
+            'ListAttention': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAttention,
+                    request_deserializer=tillbridge_dot_customer_dot_v1_dot_customer__pb2.ListAttentionRequest.FromString,
+                    response_serializer=tillbridge_dot_customer_dot_v1_dot_customer__pb2.ListAttentionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -226,6 +322,141 @@ class CustomerService:
             '/tillbridge.customer.v1.CustomerService/ListCustomers',
             tillbridge_dot_customer_dot_v1_dot_customer__pb2.ListCustomersRequest.SerializeToString,
             tillbridge_dot_customer_dot_v1_dot_customer__pb2.ListCustomersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MergeCustomers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.customer.v1.CustomerService/MergeCustomers',
+            tillbridge_dot_customer_dot_v1_dot_customer__pb2.MergeCustomersRequest.SerializeToString,
+            tillbridge_dot_customer_dot_v1_dot_customer__pb2.MergeCustomersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnmergeCustomers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.customer.v1.CustomerService/UnmergeCustomers',
+            tillbridge_dot_customer_dot_v1_dot_customer__pb2.UnmergeCustomersRequest.SerializeToString,
+            tillbridge_dot_customer_dot_v1_dot_customer__pb2.UnmergeCustomersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainMatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.customer.v1.CustomerService/ExplainMatch',
+            tillbridge_dot_customer_dot_v1_dot_customer__pb2.ExplainMatchRequest.SerializeToString,
+            tillbridge_dot_customer_dot_v1_dot_customer__pb2.ExplainMatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMatches(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.customer.v1.CustomerService/ListMatches',
+            tillbridge_dot_customer_dot_v1_dot_customer__pb2.ListMatchesRequest.SerializeToString,
+            tillbridge_dot_customer_dot_v1_dot_customer__pb2.ListMatchesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAttention(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.customer.v1.CustomerService/ListAttention',
+            tillbridge_dot_customer_dot_v1_dot_customer__pb2.ListAttentionRequest.SerializeToString,
+            tillbridge_dot_customer_dot_v1_dot_customer__pb2.ListAttentionResponse.FromString,
             options,
             channel_credentials,
             insecure,

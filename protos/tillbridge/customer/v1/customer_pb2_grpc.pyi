@@ -35,7 +35,9 @@ class CustomerServiceStub:
     def __new__(cls, channel: _aio.Channel) -> CustomerServiceAsyncStub: ...
     MatchCustomer: _grpc.UnaryUnaryMultiCallable[_customer_pb2.MatchCustomerRequest, _customer_pb2.MatchCustomerResponse]
     """Finds the profile with this e-mail address, or creates it (CUS-01 to CUS-05). Case and
-    surrounding space of the address do not matter; a found profile is never changed.
+    surrounding space of the address do not matter; a found profile is never changed. An order that
+    is named is kept with its profile; while several profiles carry the address it waits, and
+    `OrdersUnblocked` tells when it may go on (BEY-14).
     Errors: CUSTOMER_AMBIGUOUS, INVALID_FIELD, REQUEST_ID_REUSED.
     """
     BatchUpsertCustomers: _grpc.UnaryUnaryMultiCallable[_customer_pb2.BatchUpsertCustomersRequest, _customer_pb2.BatchUpsertCustomersResponse]
@@ -47,6 +49,30 @@ class CustomerServiceStub:
     """Returns one profile. Errors: CUSTOMER_NOT_FOUND."""
     ListCustomers: _grpc.UnaryUnaryMultiCallable[_customer_pb2.ListCustomersRequest, _customer_pb2.ListCustomersResponse]
     """Lists profiles by customer id. Errors: INVALID_PAGE_TOKEN."""
+    MergeCustomers: _grpc.UnaryUnaryMultiCallable[_customer_pb2.MergeCustomersRequest, _customer_pb2.MergeCustomersResponse]
+    """Makes one customer of several profiles: from then on all their orders and addresses are those of
+    the first, whose values stay as they are. The others remain as they were, and know whom they
+    belong to. With `validate_only` it says what would become of what. (BEY-14)
+    Errors: CUSTOMER_NOT_FOUND, CUSTOMER_MERGED, INVALID_FIELD, REQUEST_ID_REUSED.
+    """
+    UnmergeCustomers: _grpc.UnaryUnaryMultiCallable[_customer_pb2.UnmergeCustomersRequest, _customer_pb2.UnmergeCustomersResponse]
+    """Takes a merge back: the profile stands for itself again, with every order that was matched to it
+    or by an address that only it has. (BEY-14)
+    Errors: CUSTOMER_NOT_FOUND, CUSTOMER_NOT_MERGED, REQUEST_ID_REUSED.
+    """
+    ExplainMatch: _grpc.UnaryUnaryMultiCallable[_customer_pb2.ExplainMatchRequest, _customer_pb2.ExplainMatchResponse]
+    """Says why an order belongs to the customer that it belongs to, or to none yet (BEY-02).
+    Errors: MATCH_NOT_FOUND.
+    """
+    ListMatches: _grpc.UnaryUnaryMultiCallable[_customer_pb2.ListMatchesRequest, _customer_pb2.ListMatchesResponse]
+    """Lists the orders of a customer, those of the profiles that were merged into it included.
+    Errors: CUSTOMER_NOT_FOUND, INVALID_PAGE_TOKEN.
+    """
+    ListAttention: _grpc.UnaryUnaryMultiCallable[_customer_pb2.ListAttentionRequest, _customer_pb2.ListAttentionResponse]
+    """Lists what waits for an operator here: addresses that several profiles carry, with the orders
+    that wait for them (BEY-09, BEY-14). MergeCustomers lets all of a group go on.
+    Errors: INVALID_PAGE_TOKEN.
+    """
 
 @_typing.type_check_only
 class CustomerServiceAsyncStub(CustomerServiceStub):
@@ -55,7 +81,9 @@ class CustomerServiceAsyncStub(CustomerServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     MatchCustomer: _aio.UnaryUnaryMultiCallable[_customer_pb2.MatchCustomerRequest, _customer_pb2.MatchCustomerResponse]  # type: ignore[assignment]
     """Finds the profile with this e-mail address, or creates it (CUS-01 to CUS-05). Case and
-    surrounding space of the address do not matter; a found profile is never changed.
+    surrounding space of the address do not matter; a found profile is never changed. An order that
+    is named is kept with its profile; while several profiles carry the address it waits, and
+    `OrdersUnblocked` tells when it may go on (BEY-14).
     Errors: CUSTOMER_AMBIGUOUS, INVALID_FIELD, REQUEST_ID_REUSED.
     """
     BatchUpsertCustomers: _aio.UnaryUnaryMultiCallable[_customer_pb2.BatchUpsertCustomersRequest, _customer_pb2.BatchUpsertCustomersResponse]  # type: ignore[assignment]
@@ -67,6 +95,30 @@ class CustomerServiceAsyncStub(CustomerServiceStub):
     """Returns one profile. Errors: CUSTOMER_NOT_FOUND."""
     ListCustomers: _aio.UnaryUnaryMultiCallable[_customer_pb2.ListCustomersRequest, _customer_pb2.ListCustomersResponse]  # type: ignore[assignment]
     """Lists profiles by customer id. Errors: INVALID_PAGE_TOKEN."""
+    MergeCustomers: _aio.UnaryUnaryMultiCallable[_customer_pb2.MergeCustomersRequest, _customer_pb2.MergeCustomersResponse]  # type: ignore[assignment]
+    """Makes one customer of several profiles: from then on all their orders and addresses are those of
+    the first, whose values stay as they are. The others remain as they were, and know whom they
+    belong to. With `validate_only` it says what would become of what. (BEY-14)
+    Errors: CUSTOMER_NOT_FOUND, CUSTOMER_MERGED, INVALID_FIELD, REQUEST_ID_REUSED.
+    """
+    UnmergeCustomers: _aio.UnaryUnaryMultiCallable[_customer_pb2.UnmergeCustomersRequest, _customer_pb2.UnmergeCustomersResponse]  # type: ignore[assignment]
+    """Takes a merge back: the profile stands for itself again, with every order that was matched to it
+    or by an address that only it has. (BEY-14)
+    Errors: CUSTOMER_NOT_FOUND, CUSTOMER_NOT_MERGED, REQUEST_ID_REUSED.
+    """
+    ExplainMatch: _aio.UnaryUnaryMultiCallable[_customer_pb2.ExplainMatchRequest, _customer_pb2.ExplainMatchResponse]  # type: ignore[assignment]
+    """Says why an order belongs to the customer that it belongs to, or to none yet (BEY-02).
+    Errors: MATCH_NOT_FOUND.
+    """
+    ListMatches: _aio.UnaryUnaryMultiCallable[_customer_pb2.ListMatchesRequest, _customer_pb2.ListMatchesResponse]  # type: ignore[assignment]
+    """Lists the orders of a customer, those of the profiles that were merged into it included.
+    Errors: CUSTOMER_NOT_FOUND, INVALID_PAGE_TOKEN.
+    """
+    ListAttention: _aio.UnaryUnaryMultiCallable[_customer_pb2.ListAttentionRequest, _customer_pb2.ListAttentionResponse]  # type: ignore[assignment]
+    """Lists what waits for an operator here: addresses that several profiles carry, with the orders
+    that wait for them (BEY-09, BEY-14). MergeCustomers lets all of a group go on.
+    Errors: INVALID_PAGE_TOKEN.
+    """
 
 class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns customer profiles and which order belongs to whom."""
@@ -78,7 +130,9 @@ class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_customer_pb2.MatchCustomerResponse, _abc.Awaitable[_customer_pb2.MatchCustomerResponse]]:
         """Finds the profile with this e-mail address, or creates it (CUS-01 to CUS-05). Case and
-        surrounding space of the address do not matter; a found profile is never changed.
+        surrounding space of the address do not matter; a found profile is never changed. An order that
+        is named is kept with its profile; while several profiles carry the address it waits, and
+        `OrdersUnblocked` tells when it may go on (BEY-14).
         Errors: CUSTOMER_AMBIGUOUS, INVALID_FIELD, REQUEST_ID_REUSED.
         """
 
@@ -108,5 +162,59 @@ class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_customer_pb2.ListCustomersResponse, _abc.Awaitable[_customer_pb2.ListCustomersResponse]]:
         """Lists profiles by customer id. Errors: INVALID_PAGE_TOKEN."""
+
+    @_abc_1.abstractmethod
+    def MergeCustomers(
+        self,
+        request: _customer_pb2.MergeCustomersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_customer_pb2.MergeCustomersResponse, _abc.Awaitable[_customer_pb2.MergeCustomersResponse]]:
+        """Makes one customer of several profiles: from then on all their orders and addresses are those of
+        the first, whose values stay as they are. The others remain as they were, and know whom they
+        belong to. With `validate_only` it says what would become of what. (BEY-14)
+        Errors: CUSTOMER_NOT_FOUND, CUSTOMER_MERGED, INVALID_FIELD, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def UnmergeCustomers(
+        self,
+        request: _customer_pb2.UnmergeCustomersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_customer_pb2.UnmergeCustomersResponse, _abc.Awaitable[_customer_pb2.UnmergeCustomersResponse]]:
+        """Takes a merge back: the profile stands for itself again, with every order that was matched to it
+        or by an address that only it has. (BEY-14)
+        Errors: CUSTOMER_NOT_FOUND, CUSTOMER_NOT_MERGED, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def ExplainMatch(
+        self,
+        request: _customer_pb2.ExplainMatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_customer_pb2.ExplainMatchResponse, _abc.Awaitable[_customer_pb2.ExplainMatchResponse]]:
+        """Says why an order belongs to the customer that it belongs to, or to none yet (BEY-02).
+        Errors: MATCH_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def ListMatches(
+        self,
+        request: _customer_pb2.ListMatchesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_customer_pb2.ListMatchesResponse, _abc.Awaitable[_customer_pb2.ListMatchesResponse]]:
+        """Lists the orders of a customer, those of the profiles that were merged into it included.
+        Errors: CUSTOMER_NOT_FOUND, INVALID_PAGE_TOKEN.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAttention(
+        self,
+        request: _customer_pb2.ListAttentionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_customer_pb2.ListAttentionResponse, _abc.Awaitable[_customer_pb2.ListAttentionResponse]]:
+        """Lists what waits for an operator here: addresses that several profiles carry, with the orders
+        that wait for them (BEY-09, BEY-14). MergeCustomers lets all of a group go on.
+        Errors: INVALID_PAGE_TOKEN.
+        """
 
 def add_CustomerServiceServicer_to_server(servicer: CustomerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#tillbridge/customer/v1/events.proto\x12\x16tillbridge.customer.v1\"&\n\x0f\x43ustomerChanged\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#tillbridge/customer/v1/events.proto\x12\x16tillbridge.customer.v1\"&\n\x0f\x43ustomerChanged\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\"8\n\x0fOrdersUnblocked\x12\x12\n\nchannel_id\x18\x01 \x01(\t\x12\x11\n\torder_ids\x18\x02 \x03(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,4 +33,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CUSTOMERCHANGED']._serialized_start=63
   _globals['_CUSTOMERCHANGED']._serialized_end=101
+  _globals['_ORDERSUNBLOCKED']._serialized_start=103
+  _globals['_ORDERSUNBLOCKED']._serialized_end=159
 # @@protoc_insertion_point(module_scope)

@@ -62,6 +62,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """No such item (variant) in the catalog. Metadata: `item_id` or `sku`."""
     ERROR_REASON_SKU_AMBIGUOUS: _ErrorReason.ValueType  # 33
     """Several items carry this SKU, and no id says which one is meant. Metadata: `sku`."""
+    ERROR_REASON_FIELD_OWNED_BY_POS: _ErrorReason.ValueType  # 34
+    """The field belongs to the point of sale, and can be changed there alone (CAT-07, CAT-09, CAT-10).
+    Metadata: `field`.
+    """
+    ERROR_REASON_IMPORT_NOT_FOUND: _ErrorReason.ValueType  # 35
+    """No such import. Metadata: `import_id`."""
+    ERROR_REASON_IMPORT_ENDED: _ErrorReason.ValueType  # 36
+    """The import has ended. Metadata: `import_id`, `state`."""
+    ERROR_REASON_CIRCUIT_OPEN: _ErrorReason.ValueType  # 37
+    """More of the catalog than the set share would be deleted or deactivated: an operator has to say
+    yes (BEY-10). Metadata: `import_id`, `deactivated`, `limit`.
+    """
+    ERROR_REASON_ATTENTION_NOT_FOUND: _ErrorReason.ValueType  # 38
+    """Nothing waits for this cause and key. Metadata: `cause`, `key`."""
     ERROR_REASON_OUTLET_NOT_FOUND: _ErrorReason.ValueType  # 40
     """No such outlet. Metadata: `outlet_id`."""
     ERROR_REASON_REGISTER_NOT_FOUND: _ErrorReason.ValueType  # 41
@@ -98,6 +112,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """No connection is configured for this channel and side. Metadata: `channel_id`, `side`."""
     ERROR_REASON_LEASE_HELD: _ErrorReason.ValueType  # 55
     """Another holder has the lease. Metadata: `lease`, `expire_time`."""
+    ERROR_REASON_PLAN_NOT_INCLUDED: _ErrorReason.ValueType  # 56
+    """The plan does not include the connection (SOR-02). Metadata: `plan`, and `plans` that do."""
+    ERROR_REASON_PROFILE_DOES_NOT_FIT: _ErrorReason.ValueType  # 57
+    """The store belongs to another profile (SOR-03). Metadata: `profile` that fits."""
+    ERROR_REASON_TRANSFER_NOT_FOUND: _ErrorReason.ValueType  # 58
+    """No such transfer. Metadata: `transfer_id`."""
+    ERROR_REASON_TRANSFER_ENDED: _ErrorReason.ValueType  # 59
+    """The transfer is closed. Metadata: `transfer_id`."""
+    ERROR_REASON_INCIDENT_NOT_FOUND: _ErrorReason.ValueType  # 66
+    """No such incident. Metadata: `incident_id`."""
     ERROR_REASON_ORDER_NOT_FOUND: _ErrorReason.ValueType  # 60
     """No such order. Metadata: `channel_id`, `order_id`."""
     ERROR_REASON_SALE_NOT_FOUND: _ErrorReason.ValueType  # 61
@@ -114,8 +138,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """No such customer. Metadata: `customer_id`."""
     ERROR_REASON_CUSTOMER_AMBIGUOUS: _ErrorReason.ValueType  # 71
     """Several profiles carry this e-mail address; which one is meant is never guessed (BEY-14).
-    Metadata: `customer_ids`, separated by commas.
+    Metadata: `customer_ids`, separated by commas, at most 20.
     """
+    ERROR_REASON_CUSTOMER_MERGED: _ErrorReason.ValueType  # 72
+    """The profile was merged into another one. Metadata: `merged_into`."""
+    ERROR_REASON_CUSTOMER_NOT_MERGED: _ErrorReason.ValueType  # 73
+    """The profile was not merged into another one, so that there is nothing to give back."""
+    ERROR_REASON_MATCH_NOT_FOUND: _ErrorReason.ValueType  # 74
+    """No order was matched to a customer under this id. Metadata: `channel_id`, `order_id`."""
     ERROR_REASON_FEED_NOT_FOUND: _ErrorReason.ValueType  # 80
     """No such feed, or this service does not own it. Metadata: `feed`."""
     ERROR_REASON_CURSOR_AHEAD: _ErrorReason.ValueType  # 81
@@ -166,6 +196,20 @@ ERROR_REASON_ITEM_NOT_FOUND: ErrorReason.ValueType  # 32
 """No such item (variant) in the catalog. Metadata: `item_id` or `sku`."""
 ERROR_REASON_SKU_AMBIGUOUS: ErrorReason.ValueType  # 33
 """Several items carry this SKU, and no id says which one is meant. Metadata: `sku`."""
+ERROR_REASON_FIELD_OWNED_BY_POS: ErrorReason.ValueType  # 34
+"""The field belongs to the point of sale, and can be changed there alone (CAT-07, CAT-09, CAT-10).
+Metadata: `field`.
+"""
+ERROR_REASON_IMPORT_NOT_FOUND: ErrorReason.ValueType  # 35
+"""No such import. Metadata: `import_id`."""
+ERROR_REASON_IMPORT_ENDED: ErrorReason.ValueType  # 36
+"""The import has ended. Metadata: `import_id`, `state`."""
+ERROR_REASON_CIRCUIT_OPEN: ErrorReason.ValueType  # 37
+"""More of the catalog than the set share would be deleted or deactivated: an operator has to say
+yes (BEY-10). Metadata: `import_id`, `deactivated`, `limit`.
+"""
+ERROR_REASON_ATTENTION_NOT_FOUND: ErrorReason.ValueType  # 38
+"""Nothing waits for this cause and key. Metadata: `cause`, `key`."""
 ERROR_REASON_OUTLET_NOT_FOUND: ErrorReason.ValueType  # 40
 """No such outlet. Metadata: `outlet_id`."""
 ERROR_REASON_REGISTER_NOT_FOUND: ErrorReason.ValueType  # 41
@@ -202,6 +246,16 @@ ERROR_REASON_CONNECTION_NOT_FOUND: ErrorReason.ValueType  # 54
 """No connection is configured for this channel and side. Metadata: `channel_id`, `side`."""
 ERROR_REASON_LEASE_HELD: ErrorReason.ValueType  # 55
 """Another holder has the lease. Metadata: `lease`, `expire_time`."""
+ERROR_REASON_PLAN_NOT_INCLUDED: ErrorReason.ValueType  # 56
+"""The plan does not include the connection (SOR-02). Metadata: `plan`, and `plans` that do."""
+ERROR_REASON_PROFILE_DOES_NOT_FIT: ErrorReason.ValueType  # 57
+"""The store belongs to another profile (SOR-03). Metadata: `profile` that fits."""
+ERROR_REASON_TRANSFER_NOT_FOUND: ErrorReason.ValueType  # 58
+"""No such transfer. Metadata: `transfer_id`."""
+ERROR_REASON_TRANSFER_ENDED: ErrorReason.ValueType  # 59
+"""The transfer is closed. Metadata: `transfer_id`."""
+ERROR_REASON_INCIDENT_NOT_FOUND: ErrorReason.ValueType  # 66
+"""No such incident. Metadata: `incident_id`."""
 ERROR_REASON_ORDER_NOT_FOUND: ErrorReason.ValueType  # 60
 """No such order. Metadata: `channel_id`, `order_id`."""
 ERROR_REASON_SALE_NOT_FOUND: ErrorReason.ValueType  # 61
@@ -218,8 +272,14 @@ ERROR_REASON_CUSTOMER_NOT_FOUND: ErrorReason.ValueType  # 70
 """No such customer. Metadata: `customer_id`."""
 ERROR_REASON_CUSTOMER_AMBIGUOUS: ErrorReason.ValueType  # 71
 """Several profiles carry this e-mail address; which one is meant is never guessed (BEY-14).
-Metadata: `customer_ids`, separated by commas.
+Metadata: `customer_ids`, separated by commas, at most 20.
 """
+ERROR_REASON_CUSTOMER_MERGED: ErrorReason.ValueType  # 72
+"""The profile was merged into another one. Metadata: `merged_into`."""
+ERROR_REASON_CUSTOMER_NOT_MERGED: ErrorReason.ValueType  # 73
+"""The profile was not merged into another one, so that there is nothing to give back."""
+ERROR_REASON_MATCH_NOT_FOUND: ErrorReason.ValueType  # 74
+"""No order was matched to a customer under this id. Metadata: `channel_id`, `order_id`."""
 ERROR_REASON_FEED_NOT_FOUND: ErrorReason.ValueType  # 80
 """No such feed, or this service does not own it. Metadata: `feed`."""
 ERROR_REASON_CURSOR_AHEAD: ErrorReason.ValueType  # 81

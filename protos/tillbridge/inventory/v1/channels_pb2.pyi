@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from tillbridge.inventory.v1 import impact_pb2 as _impact_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -95,6 +96,12 @@ class _AllocationPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Allo
     """
     ALLOCATION_POLICY_REGISTER: _AllocationPolicy.ValueType  # 3
     """The register's outlet."""
+    ALLOCATION_POLICY_FEWEST_SPLITS: _AllocationPolicy.ValueType  # 4
+    """As few outlets as possible, lines divided or not; of equals those that come first in the channel's
+    order.
+    """
+    ALLOCATION_POLICY_PRIORITY: _AllocationPolicy.ValueType  # 5
+    """Each line from the outlets in the channel's order, as far as each goes."""
 
 class AllocationPolicy(_AllocationPolicy, metaclass=_AllocationPolicyEnumTypeWrapper):
     """Which outlet an order takes its stock from, where its method is tied to none."""
@@ -109,6 +116,12 @@ whole lines split over outlets; else a line divided.
 """
 ALLOCATION_POLICY_REGISTER: AllocationPolicy.ValueType  # 3
 """The register's outlet."""
+ALLOCATION_POLICY_FEWEST_SPLITS: AllocationPolicy.ValueType  # 4
+"""As few outlets as possible, lines divided or not; of equals those that come first in the channel's
+order.
+"""
+ALLOCATION_POLICY_PRIORITY: AllocationPolicy.ValueType  # 5
+"""Each line from the outlets in the channel's order, as far as each goes."""
 Global___AllocationPolicy: _TypeAlias = AllocationPolicy  # noqa: Y015
 
 class _PostingPolicy:
@@ -192,13 +205,23 @@ class Outlet(_message.Message):
     OUTLET_ID_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    SYNC_TIME_FIELD_NUMBER: _builtins.int
     outlet_id: _builtins.str
     """The point of sale's id."""
     display_name: _builtins.str
     """Name as people say it."""
+    cause: _builtins.str
+    """What told of it last: as `cause` of CreateOutlet. Output only (SOR-04)."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created here. Output only."""
+
+    @_builtins.property
+    def sync_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was last told of: at most an hour old while the point of sale is polled. Output only
+        (SOR-04).
+        """
 
     def __init__(
         self,
@@ -206,10 +229,12 @@ class Outlet(_message.Message):
         outlet_id: _builtins.str = ...,
         display_name: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        cause: _builtins.str = ...,
+        sync_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "sync_time", b"sync_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "outlet_id", b"outlet_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "create_time", b"create_time", "display_name", b"display_name", "outlet_id", b"outlet_id", "sync_time", b"sync_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -263,6 +288,10 @@ class ChannelPolicies(_message.Message):
     FULFILLMENT_FIELD_NUMBER: _builtins.int
     OUT_OF_STOCK_LABEL_FIELD_NUMBER: _builtins.int
     EXTERNAL_POS_FIELD_NUMBER: _builtins.int
+    UPDATE_INVENTORY_FIELD_NUMBER: _builtins.int
+    ACCEPT_STORE_STOCK_EDITS_FIELD_NUMBER: _builtins.int
+    SILENT_AFTER_S_FIELD_NUMBER: _builtins.int
+    SILENT_QUANTITY_FIELD_NUMBER: _builtins.int
     outlets: Global___OutletPolicy.ValueType
     """Which outlets may feed it."""
     allocation: Global___AllocationPolicy.ValueType
@@ -277,6 +306,16 @@ class ChannelPolicies(_message.Message):
     """Whether sales are posted to an outside point of sale, whose levels then carry their effect.
     False: the merchant's tills speak to Tillbridge, and stock is taken here.
     """
+    update_inventory: _builtins.bool
+    """Whether changes of stock reach the store (INV-11); while it is off, its figures stand still. A
+    switch of the merchant's where the profile has it.
+    """
+    accept_store_stock_edits: _builtins.bool
+    """Whether a level that is typed in the store becomes an adjustment in the point of sale (INV-10)."""
+    silent_after_s: _builtins.int
+    """After how many seconds without any word of it an outlet counts as silent; 0 means never (BEY-12)."""
+    silent_quantity: _builtins.str
+    """What an outlet that is silent gives at most, of each item; decimal text, empty means nothing."""
     def __init__(
         self,
         *,
@@ -286,10 +325,14 @@ class ChannelPolicies(_message.Message):
         fulfillment: Global___FulfillmentPolicy.ValueType = ...,
         out_of_stock_label: _builtins.str = ...,
         external_pos: _builtins.bool = ...,
+        update_inventory: _builtins.bool = ...,
+        accept_store_stock_edits: _builtins.bool = ...,
+        silent_after_s: _builtins.int = ...,
+        silent_quantity: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation", b"allocation", "external_pos", b"external_pos", "fulfillment", b"fulfillment", "out_of_stock_label", b"out_of_stock_label", "outlets", b"outlets", "posting", b"posting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_store_stock_edits", b"accept_store_stock_edits", "allocation", b"allocation", "external_pos", b"external_pos", "fulfillment", b"fulfillment", "out_of_stock_label", b"out_of_stock_label", "outlets", b"outlets", "posting", b"posting", "silent_after_s", b"silent_after_s", "silent_quantity", b"silent_quantity", "update_inventory", b"update_inventory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -311,6 +354,8 @@ class Channel(_message.Message):
     CONNECTED_OUTLET_IDS_FIELD_NUMBER: _builtins.int
     LOCKED_OUTLET_ID_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    DRAINING_OUTLET_IDS_FIELD_NUMBER: _builtins.int
+    SILENT_OUTLET_IDS_FIELD_NUMBER: _builtins.int
     channel_id: _builtins.str
     """Id given here, unique within the installation. It stands in the webhook addresses."""
     display_name: _builtins.str
@@ -337,6 +382,14 @@ class Channel(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
 
+    @_builtins.property
+    def draining_outlet_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of the connected outlets, those that are being disconnected (BEY-06). Output only."""
+
+    @_builtins.property
+    def silent_outlet_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of the connected outlets, those that have been silent for too long (BEY-12). Output only."""
+
     def __init__(
         self,
         *,
@@ -350,10 +403,12 @@ class Channel(_message.Message):
         connected_outlet_ids: _abc.Iterable[_builtins.str] | None = ...,
         locked_outlet_id: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        draining_outlet_ids: _abc.Iterable[_builtins.str] | None = ...,
+        silent_outlet_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "policies", b"policies"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "connected_outlet_ids", b"connected_outlet_ids", "create_time", b"create_time", "display_name", b"display_name", "locked_outlet_id", b"locked_outlet_id", "policies", b"policies", "primary_outlet_id", b"primary_outlet_id", "profile", b"profile", "register_id", b"register_id", "register_outlet_id", b"register_outlet_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "connected_outlet_ids", b"connected_outlet_ids", "create_time", b"create_time", "display_name", b"display_name", "draining_outlet_ids", b"draining_outlet_ids", "locked_outlet_id", b"locked_outlet_id", "policies", b"policies", "primary_outlet_id", b"primary_outlet_id", "profile", b"profile", "register_id", b"register_id", "register_outlet_id", b"register_outlet_id", "silent_outlet_ids", b"silent_outlet_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -367,8 +422,11 @@ class CreateOutletRequest(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     OUTLET_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Chosen by the caller, unique per change; a repeat is answered as the first time."""
+    cause: _builtins.str
+    """What tells of it, for people: `lightspeed-x`; empty when somebody does by hand."""
     @_builtins.property
     def outlet(self) -> Global___Outlet:
         """The outlet."""
@@ -378,10 +436,11 @@ class CreateOutletRequest(_message.Message):
         *,
         request_id: _builtins.str = ...,
         outlet: Global___Outlet | None = ...,
+        cause: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["outlet", b"outlet"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["outlet", b"outlet", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "outlet", b"outlet", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -584,6 +643,10 @@ class CreateChannelRequest(_message.Message):
     PRIMARY_OUTLET_ID_FIELD_NUMBER: _builtins.int
     CONNECTED_OUTLET_IDS_FIELD_NUMBER: _builtins.int
     EXTERNAL_POS_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    PLAN_INCLUDES_ECOM_FIELD_NUMBER: _builtins.int
+    STORE_CREATED_BY_ECOM_APP_FIELD_NUMBER: _builtins.int
+    STORE_CREATE_TIME_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Chosen by the caller, unique per change; a repeat is answered as the first time."""
     display_name: _builtins.str
@@ -596,9 +659,23 @@ class CreateChannelRequest(_message.Message):
     """The primary outlet. Needed by the R-Series profile, refused by the others."""
     external_pos: _builtins.bool
     """As in ChannelPolicies."""
+    plan: _builtins.str
+    """The plan of the store or point of sale, by its name, such as `Business`; case does not matter.
+    Empty when it is not known; then it is not checked (SOR-02).
+    """
+    plan_includes_ecom: _builtins.bool
+    """Whether that plan includes eCom, where the point of sale sells it as an option (RETAIL_X_ECOM);
+    absent when that is not known.
+    """
+    store_created_by_ecom_app: _builtins.bool
+    """Whether the store was created by the point of sale's own eCom app (SOR-03)."""
     @_builtins.property
     def connected_outlet_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Further outlets to connect, in order of preference. May name the register's or primary one."""
+
+    @_builtins.property
+    def store_create_time(self) -> _timestamp_pb2.Timestamp:
+        """When the store was created; absent when that is not known (SOR-03)."""
 
     def __init__(
         self,
@@ -610,12 +687,18 @@ class CreateChannelRequest(_message.Message):
         primary_outlet_id: _builtins.str = ...,
         connected_outlet_ids: _abc.Iterable[_builtins.str] | None = ...,
         external_pos: _builtins.bool = ...,
+        plan: _builtins.str = ...,
+        plan_includes_ecom: _builtins.bool | None = ...,
+        store_created_by_ecom_app: _builtins.bool = ...,
+        store_create_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_plan_includes_ecom", b"_plan_includes_ecom", "plan_includes_ecom", b"plan_includes_ecom", "store_create_time", b"store_create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connected_outlet_ids", b"connected_outlet_ids", "display_name", b"display_name", "external_pos", b"external_pos", "primary_outlet_id", b"primary_outlet_id", "profile", b"profile", "register_id", b"register_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_plan_includes_ecom", b"_plan_includes_ecom", "connected_outlet_ids", b"connected_outlet_ids", "display_name", b"display_name", "external_pos", b"external_pos", "plan", b"plan", "plan_includes_ecom", b"plan_includes_ecom", "primary_outlet_id", b"primary_outlet_id", "profile", b"profile", "register_id", b"register_id", "request_id", b"request_id", "store_create_time", b"store_create_time", "store_created_by_ecom_app", b"store_created_by_ecom_app"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__plan_includes_ecom: _TypeAlias = _typing.Literal["plan_includes_ecom"]  # noqa: Y015
+    _WhichOneofArgType__plan_includes_ecom: _TypeAlias = _typing.Literal["_plan_includes_ecom", b"_plan_includes_ecom"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__plan_includes_ecom) -> _WhichOneofReturnType__plan_includes_ecom | None: ...
 
 Global___CreateChannelRequest: _TypeAlias = CreateChannelRequest  # noqa: Y015
 
@@ -752,8 +835,11 @@ class UpdateChannelRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     CHANNEL_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Chosen by the caller, unique per change; a repeat is answered as the first time."""
+    validate_only: _builtins.bool
+    """Whether to only say what would change (BEY-03)."""
     @_builtins.property
     def channel(self) -> Global___Channel:
         """The channel with the new values."""
@@ -768,10 +854,11 @@ class UpdateChannelRequest(_message.Message):
         request_id: _builtins.str = ...,
         channel: Global___Channel | None = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "request_id", b"request_id", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "request_id", b"request_id", "update_mask", b"update_mask", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -784,18 +871,24 @@ class UpdateChannelResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CHANNEL_FIELD_NUMBER: _builtins.int
+    IMPACT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def channel(self) -> Global___Channel:
         """The channel."""
+
+    @_builtins.property
+    def impact(self) -> _impact_pb2.Impact:
+        """What it does to the online stock."""
 
     def __init__(
         self,
         *,
         channel: Global___Channel | None = ...,
+        impact: _impact_pb2.Impact | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "impact", b"impact"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "impact", b"impact"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -810,10 +903,13 @@ class SetConnectedOutletsRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     CHANNEL_ID_FIELD_NUMBER: _builtins.int
     OUTLET_IDS_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Chosen by the caller, unique per change; a repeat is answered as the first time."""
     channel_id: _builtins.str
     """The channel."""
+    validate_only: _builtins.bool
+    """Whether to only say what would change (BEY-03)."""
     @_builtins.property
     def outlet_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """All outlets that shall feed it, in order of preference."""
@@ -824,10 +920,11 @@ class SetConnectedOutletsRequest(_message.Message):
         request_id: _builtins.str = ...,
         channel_id: _builtins.str = ...,
         outlet_ids: _abc.Iterable[_builtins.str] | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "outlet_ids", b"outlet_ids", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "outlet_ids", b"outlet_ids", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -841,21 +938,27 @@ class SetConnectedOutletsResponse(_message.Message):
 
     CHANNEL_FIELD_NUMBER: _builtins.int
     CHANGED_ITEMS_FIELD_NUMBER: _builtins.int
+    IMPACT_FIELD_NUMBER: _builtins.int
     changed_items: _builtins.int
     """How many items have another online stock now."""
     @_builtins.property
     def channel(self) -> Global___Channel:
         """The channel."""
 
+    @_builtins.property
+    def impact(self) -> _impact_pb2.Impact:
+        """What it does to the online stock."""
+
     def __init__(
         self,
         *,
         channel: Global___Channel | None = ...,
         changed_items: _builtins.int = ...,
+        impact: _impact_pb2.Impact | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "impact", b"impact"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_items", b"changed_items", "channel", b"channel"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_items", b"changed_items", "channel", b"channel", "impact", b"impact"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -870,22 +973,26 @@ class SetPrimaryOutletRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     CHANNEL_ID_FIELD_NUMBER: _builtins.int
     OUTLET_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Chosen by the caller, unique per change; a repeat is answered as the first time."""
     channel_id: _builtins.str
     """The channel."""
     outlet_id: _builtins.str
     """The outlet; it must be connected."""
+    validate_only: _builtins.bool
+    """Whether to only say what would change (BEY-03)."""
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         channel_id: _builtins.str = ...,
         outlet_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "outlet_id", b"outlet_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "outlet_id", b"outlet_id", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -898,18 +1005,24 @@ class SetPrimaryOutletResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CHANNEL_FIELD_NUMBER: _builtins.int
+    IMPACT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def channel(self) -> Global___Channel:
         """The channel."""
+
+    @_builtins.property
+    def impact(self) -> _impact_pb2.Impact:
+        """What it does to the online stock."""
 
     def __init__(
         self,
         *,
         channel: Global___Channel | None = ...,
+        impact: _impact_pb2.Impact | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "impact", b"impact"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "impact", b"impact"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -924,22 +1037,26 @@ class SetRegisterRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     CHANNEL_ID_FIELD_NUMBER: _builtins.int
     REGISTER_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Chosen by the caller, unique per change; a repeat is answered as the first time."""
     channel_id: _builtins.str
     """The channel."""
     register_id: _builtins.str
     """The register."""
+    validate_only: _builtins.bool
+    """Whether to only say what would change (BEY-03)."""
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         channel_id: _builtins.str = ...,
         register_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "register_id", b"register_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "register_id", b"register_id", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -953,25 +1070,225 @@ class SetRegisterResponse(_message.Message):
 
     CHANNEL_FIELD_NUMBER: _builtins.int
     CHANGED_ITEMS_FIELD_NUMBER: _builtins.int
+    IMPACT_FIELD_NUMBER: _builtins.int
     changed_items: _builtins.int
     """How many items have another online stock now."""
     @_builtins.property
     def channel(self) -> Global___Channel:
         """The channel."""
 
+    @_builtins.property
+    def impact(self) -> _impact_pb2.Impact:
+        """What it does to the online stock."""
+
     def __init__(
         self,
         *,
         channel: Global___Channel | None = ...,
         changed_items: _builtins.int = ...,
+        impact: _impact_pb2.Impact | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "impact", b"impact"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_items", b"changed_items", "channel", b"channel"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_items", b"changed_items", "channel", b"channel", "impact", b"impact"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetRegisterResponse: _TypeAlias = SetRegisterResponse  # noqa: Y015
+
+@_typing.final
+class DrainOutletRequest(_message.Message):
+    """Request of DrainOutlet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    OUTLET_ID_FIELD_NUMBER: _builtins.int
+    DRAINING_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller, unique per change; a repeat is answered as the first time."""
+    channel_id: _builtins.str
+    """The channel."""
+    outlet_id: _builtins.str
+    """The outlet; it must be connected."""
+    draining: _builtins.bool
+    """True: begin. False: let it give stock again."""
+    validate_only: _builtins.bool
+    """Whether to only say what would change (BEY-03)."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        channel_id: _builtins.str = ...,
+        outlet_id: _builtins.str = ...,
+        draining: _builtins.bool = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "draining", b"draining", "outlet_id", b"outlet_id", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrainOutletRequest: _TypeAlias = DrainOutletRequest  # noqa: Y015
+
+@_typing.final
+class DrainOutletResponse(_message.Message):
+    """Response of DrainOutlet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    IMPACT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def channel(self) -> Global___Channel:
+        """The channel."""
+
+    @_builtins.property
+    def impact(self) -> _impact_pb2.Impact:
+        """What it does to the online stock; the reservations in it are what has to be filled first."""
+
+    def __init__(
+        self,
+        *,
+        channel: Global___Channel | None = ...,
+        impact: _impact_pb2.Impact | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "impact", b"impact"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "impact", b"impact"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrainOutletResponse: _TypeAlias = DrainOutletResponse  # noqa: Y015
+
+@_typing.final
+class SetBufferRequest(_message.Message):
+    """Request of SetBuffer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    OUTLET_ID_FIELD_NUMBER: _builtins.int
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller, unique per change; a repeat is answered as the first time."""
+    channel_id: _builtins.str
+    """The channel."""
+    outlet_id: _builtins.str
+    """The outlet; empty: at each outlet."""
+    item_id: _builtins.str
+    """The item; empty: of each item."""
+    quantity: _builtins.str
+    """How much is kept back; `0` keeps nothing back where a less specific buffer would; empty removes
+    the buffer.
+    """
+    validate_only: _builtins.bool
+    """Whether to only say what would change (BEY-03)."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        channel_id: _builtins.str = ...,
+        outlet_id: _builtins.str = ...,
+        item_id: _builtins.str = ...,
+        quantity: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "item_id", b"item_id", "outlet_id", b"outlet_id", "quantity", b"quantity", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetBufferRequest: _TypeAlias = SetBufferRequest  # noqa: Y015
+
+@_typing.final
+class SetBufferResponse(_message.Message):
+    """Response of SetBuffer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMPACT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def impact(self) -> _impact_pb2.Impact:
+        """What it does to the online stock."""
+
+    def __init__(
+        self,
+        *,
+        impact: _impact_pb2.Impact | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["impact", b"impact"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["impact", b"impact"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetBufferResponse: _TypeAlias = SetBufferResponse  # noqa: Y015
+
+@_typing.final
+class ListBuffersRequest(_message.Message):
+    """Request of ListBuffers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    channel_id: _builtins.str
+    """The channel."""
+    page_size: _builtins.int
+    """At most this many; 0 means 100."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        channel_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBuffersRequest: _TypeAlias = ListBuffersRequest  # noqa: Y015
+
+@_typing.final
+class ListBuffersResponse(_message.Message):
+    """Response of ListBuffers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUFFERS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
+    @_builtins.property
+    def buffers(self) -> _containers.RepeatedCompositeFieldContainer[_impact_pb2.Buffer]:
+        """The buffers."""
+
+    def __init__(
+        self,
+        *,
+        buffers: _abc.Iterable[_impact_pb2.Buffer] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buffers", b"buffers", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBuffersResponse: _TypeAlias = ListBuffersResponse  # noqa: Y015
 
 @_typing.final
 class Connection(_message.Message):

@@ -90,6 +90,21 @@ class ChannelServiceStub:
                 request_serializer=tillbridge_dot_inventory_dot_v1_dot_channels__pb2.SetRegisterRequest.SerializeToString,
                 response_deserializer=tillbridge_dot_inventory_dot_v1_dot_channels__pb2.SetRegisterResponse.FromString,
                 _registered_method=True)
+        self.DrainOutlet = channel.unary_unary(
+                '/tillbridge.inventory.v1.ChannelService/DrainOutlet',
+                request_serializer=tillbridge_dot_inventory_dot_v1_dot_channels__pb2.DrainOutletRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_inventory_dot_v1_dot_channels__pb2.DrainOutletResponse.FromString,
+                _registered_method=True)
+        self.SetBuffer = channel.unary_unary(
+                '/tillbridge.inventory.v1.ChannelService/SetBuffer',
+                request_serializer=tillbridge_dot_inventory_dot_v1_dot_channels__pb2.SetBufferRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_inventory_dot_v1_dot_channels__pb2.SetBufferResponse.FromString,
+                _registered_method=True)
+        self.ListBuffers = channel.unary_unary(
+                '/tillbridge.inventory.v1.ChannelService/ListBuffers',
+                request_serializer=tillbridge_dot_inventory_dot_v1_dot_channels__pb2.ListBuffersRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_inventory_dot_v1_dot_channels__pb2.ListBuffersResponse.FromString,
+                _registered_method=True)
         self.SetConnection = channel.unary_unary(
                 '/tillbridge.inventory.v1.ChannelService/SetConnection',
                 request_serializer=tillbridge_dot_inventory_dot_v1_dot_channels__pb2.SetConnectionRequest.SerializeToString,
@@ -154,8 +169,10 @@ class ChannelServiceServicer:
     def CreateChannel(self, request, context):
         """Creates a channel with the policies of a profile. An X-Series channel names its register, whose
         outlet is connected and locked at once (INV-08); an R-Series channel names its primary outlet
-        (INV-09). Errors: REGISTER_NOT_FOUND, REGISTER_MISSING, OUTLET_NOT_FOUND, INVALID_FIELD,
-        REQUEST_ID_REUSED.
+        (INV-09). A plan that does not include the connection is refused (SOR-02), and so is the profile
+        of the older app for a store that the eCom app has created since (SOR-03). Errors:
+        REGISTER_NOT_FOUND, REGISTER_MISSING, OUTLET_NOT_FOUND, PLAN_NOT_INCLUDED, PROFILE_DOES_NOT_FIT,
+        INVALID_FIELD, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -176,8 +193,10 @@ class ChannelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateChannel(self, request, context):
-        """Changes the fields of a channel that `update_mask` names: `display_name` and
-        `policies.out_of_stock_label`. Errors: CHANNEL_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
+        """Changes the fields of a channel that `update_mask` names: `display_name` and, of `policies`,
+        `out_of_stock_label`, `allocation`, `update_inventory`, `accept_store_stock_edits`,
+        `silent_after_s` and `silent_quantity`. Errors: CHANNEL_NOT_FOUND, FIXED_BY_POLICY, INVALID_FIELD,
+        REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -205,6 +224,33 @@ class ChannelServiceServicer:
         """Changes the channel's register; its outlet is connected and becomes the locked one, and the
         outlet that was locked before stays connected, unlocked (INV-08). Errors: CHANNEL_NOT_FOUND,
         REGISTER_NOT_FOUND, FIXED_BY_POLICY, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DrainOutlet(self, request, context):
+        """Begins or ends the graceful disconnection of an outlet (BEY-06): nothing new is promised from it,
+        what is promised stays until it is filled, and with the last of that the outlet is disconnected.
+        Errors: CHANNEL_NOT_FOUND, OUTLET_NOT_CONNECTED, OUTLET_LOCKED_BY_REGISTER, OUTLET_IS_PRIMARY,
+        FIXED_BY_POLICY, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetBuffer(self, request, context):
+        """Sets what is kept back from a channel: of one item or of each, at one outlet or at each. Where
+        several buffers concern an item at an outlet, the most specific one holds: outlet and item, item,
+        outlet, channel (BEY-05). Errors: CHANNEL_NOT_FOUND, OUTLET_NOT_FOUND, ITEM_NOT_FOUND,
+        REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBuffers(self, request, context):
+        """Lists a channel's buffers by outlet, then item. Errors: CHANNEL_NOT_FOUND, INVALID_PAGE_TOKEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -306,6 +352,21 @@ def add_ChannelServiceServicer_to_server(servicer, server):
                     servicer.SetRegister,
                     request_deserializer=tillbridge_dot_inventory_dot_v1_dot_channels__pb2.SetRegisterRequest.FromString,
                     response_serializer=tillbridge_dot_inventory_dot_v1_dot_channels__pb2.SetRegisterResponse.SerializeToString,
+            ),
+            'DrainOutlet': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrainOutlet,
+                    request_deserializer=tillbridge_dot_inventory_dot_v1_dot_channels__pb2.DrainOutletRequest.FromString,
+                    response_serializer=tillbridge_dot_inventory_dot_v1_dot_channels__pb2.DrainOutletResponse.SerializeToString,
+            ),
+            'SetBuffer': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetBuffer,
+                    request_deserializer=tillbridge_dot_inventory_dot_v1_dot_channels__pb2.SetBufferRequest.FromString,
+                    response_serializer=tillbridge_dot_inventory_dot_v1_dot_channels__pb2.SetBufferResponse.SerializeToString,
+            ),
+            'ListBuffers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBuffers,
+                    request_deserializer=tillbridge_dot_inventory_dot_v1_dot_channels__pb2.ListBuffersRequest.FromString,
+                    response_serializer=tillbridge_dot_inventory_dot_v1_dot_channels__pb2.ListBuffersResponse.SerializeToString,
             ),
             'SetConnection': grpc.unary_unary_rpc_method_handler(
                     servicer.SetConnection,
@@ -631,6 +692,87 @@ class ChannelService:
             '/tillbridge.inventory.v1.ChannelService/SetRegister',
             tillbridge_dot_inventory_dot_v1_dot_channels__pb2.SetRegisterRequest.SerializeToString,
             tillbridge_dot_inventory_dot_v1_dot_channels__pb2.SetRegisterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrainOutlet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.inventory.v1.ChannelService/DrainOutlet',
+            tillbridge_dot_inventory_dot_v1_dot_channels__pb2.DrainOutletRequest.SerializeToString,
+            tillbridge_dot_inventory_dot_v1_dot_channels__pb2.DrainOutletResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetBuffer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.inventory.v1.ChannelService/SetBuffer',
+            tillbridge_dot_inventory_dot_v1_dot_channels__pb2.SetBufferRequest.SerializeToString,
+            tillbridge_dot_inventory_dot_v1_dot_channels__pb2.SetBufferResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBuffers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.inventory.v1.ChannelService/ListBuffers',
+            tillbridge_dot_inventory_dot_v1_dot_channels__pb2.ListBuffersRequest.SerializeToString,
+            tillbridge_dot_inventory_dot_v1_dot_channels__pb2.ListBuffersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -48,16 +48,20 @@ class ChannelServiceStub:
     CreateChannel: _grpc.UnaryUnaryMultiCallable[_channels_pb2.CreateChannelRequest, _channels_pb2.CreateChannelResponse]
     """Creates a channel with the policies of a profile. An X-Series channel names its register, whose
     outlet is connected and locked at once (INV-08); an R-Series channel names its primary outlet
-    (INV-09). Errors: REGISTER_NOT_FOUND, REGISTER_MISSING, OUTLET_NOT_FOUND, INVALID_FIELD,
-    REQUEST_ID_REUSED.
+    (INV-09). A plan that does not include the connection is refused (SOR-02), and so is the profile
+    of the older app for a store that the eCom app has created since (SOR-03). Errors:
+    REGISTER_NOT_FOUND, REGISTER_MISSING, OUTLET_NOT_FOUND, PLAN_NOT_INCLUDED, PROFILE_DOES_NOT_FIT,
+    INVALID_FIELD, REQUEST_ID_REUSED.
     """
     GetChannel: _grpc.UnaryUnaryMultiCallable[_channels_pb2.GetChannelRequest, _channels_pb2.GetChannelResponse]
     """Returns one channel. Errors: CHANNEL_NOT_FOUND."""
     ListChannels: _grpc.UnaryUnaryMultiCallable[_channels_pb2.ListChannelsRequest, _channels_pb2.ListChannelsResponse]
     """Lists channels by channel id. Errors: INVALID_PAGE_TOKEN."""
     UpdateChannel: _grpc.UnaryUnaryMultiCallable[_channels_pb2.UpdateChannelRequest, _channels_pb2.UpdateChannelResponse]
-    """Changes the fields of a channel that `update_mask` names: `display_name` and
-    `policies.out_of_stock_label`. Errors: CHANNEL_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
+    """Changes the fields of a channel that `update_mask` names: `display_name` and, of `policies`,
+    `out_of_stock_label`, `allocation`, `update_inventory`, `accept_store_stock_edits`,
+    `silent_after_s` and `silent_quantity`. Errors: CHANNEL_NOT_FOUND, FIXED_BY_POLICY, INVALID_FIELD,
+    REQUEST_ID_REUSED.
     """
     SetConnectedOutlets: _grpc.UnaryUnaryMultiCallable[_channels_pb2.SetConnectedOutletsRequest, _channels_pb2.SetConnectedOutletsResponse]
     """Sets which outlets feed the channel; the online stock of every item is recalculated in the
@@ -74,6 +78,20 @@ class ChannelServiceStub:
     outlet that was locked before stays connected, unlocked (INV-08). Errors: CHANNEL_NOT_FOUND,
     REGISTER_NOT_FOUND, FIXED_BY_POLICY, REQUEST_ID_REUSED.
     """
+    DrainOutlet: _grpc.UnaryUnaryMultiCallable[_channels_pb2.DrainOutletRequest, _channels_pb2.DrainOutletResponse]
+    """Begins or ends the graceful disconnection of an outlet (BEY-06): nothing new is promised from it,
+    what is promised stays until it is filled, and with the last of that the outlet is disconnected.
+    Errors: CHANNEL_NOT_FOUND, OUTLET_NOT_CONNECTED, OUTLET_LOCKED_BY_REGISTER, OUTLET_IS_PRIMARY,
+    FIXED_BY_POLICY, REQUEST_ID_REUSED.
+    """
+    SetBuffer: _grpc.UnaryUnaryMultiCallable[_channels_pb2.SetBufferRequest, _channels_pb2.SetBufferResponse]
+    """Sets what is kept back from a channel: of one item or of each, at one outlet or at each. Where
+    several buffers concern an item at an outlet, the most specific one holds: outlet and item, item,
+    outlet, channel (BEY-05). Errors: CHANNEL_NOT_FOUND, OUTLET_NOT_FOUND, ITEM_NOT_FOUND,
+    REQUEST_ID_REUSED.
+    """
+    ListBuffers: _grpc.UnaryUnaryMultiCallable[_channels_pb2.ListBuffersRequest, _channels_pb2.ListBuffersResponse]
+    """Lists a channel's buffers by outlet, then item. Errors: CHANNEL_NOT_FOUND, INVALID_PAGE_TOKEN."""
     SetConnection: _grpc.UnaryUnaryMultiCallable[_channels_pb2.SetConnectionRequest, _channels_pb2.SetConnectionResponse]
     """Sets how the gateway reaches one side of a channel. Secrets are stored encrypted and are never
     returned but by ListConnections. Errors: CHANNEL_NOT_FOUND, REQUEST_ID_REUSED.
@@ -113,16 +131,20 @@ class ChannelServiceAsyncStub(ChannelServiceStub):
     CreateChannel: _aio.UnaryUnaryMultiCallable[_channels_pb2.CreateChannelRequest, _channels_pb2.CreateChannelResponse]  # type: ignore[assignment]
     """Creates a channel with the policies of a profile. An X-Series channel names its register, whose
     outlet is connected and locked at once (INV-08); an R-Series channel names its primary outlet
-    (INV-09). Errors: REGISTER_NOT_FOUND, REGISTER_MISSING, OUTLET_NOT_FOUND, INVALID_FIELD,
-    REQUEST_ID_REUSED.
+    (INV-09). A plan that does not include the connection is refused (SOR-02), and so is the profile
+    of the older app for a store that the eCom app has created since (SOR-03). Errors:
+    REGISTER_NOT_FOUND, REGISTER_MISSING, OUTLET_NOT_FOUND, PLAN_NOT_INCLUDED, PROFILE_DOES_NOT_FIT,
+    INVALID_FIELD, REQUEST_ID_REUSED.
     """
     GetChannel: _aio.UnaryUnaryMultiCallable[_channels_pb2.GetChannelRequest, _channels_pb2.GetChannelResponse]  # type: ignore[assignment]
     """Returns one channel. Errors: CHANNEL_NOT_FOUND."""
     ListChannels: _aio.UnaryUnaryMultiCallable[_channels_pb2.ListChannelsRequest, _channels_pb2.ListChannelsResponse]  # type: ignore[assignment]
     """Lists channels by channel id. Errors: INVALID_PAGE_TOKEN."""
     UpdateChannel: _aio.UnaryUnaryMultiCallable[_channels_pb2.UpdateChannelRequest, _channels_pb2.UpdateChannelResponse]  # type: ignore[assignment]
-    """Changes the fields of a channel that `update_mask` names: `display_name` and
-    `policies.out_of_stock_label`. Errors: CHANNEL_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
+    """Changes the fields of a channel that `update_mask` names: `display_name` and, of `policies`,
+    `out_of_stock_label`, `allocation`, `update_inventory`, `accept_store_stock_edits`,
+    `silent_after_s` and `silent_quantity`. Errors: CHANNEL_NOT_FOUND, FIXED_BY_POLICY, INVALID_FIELD,
+    REQUEST_ID_REUSED.
     """
     SetConnectedOutlets: _aio.UnaryUnaryMultiCallable[_channels_pb2.SetConnectedOutletsRequest, _channels_pb2.SetConnectedOutletsResponse]  # type: ignore[assignment]
     """Sets which outlets feed the channel; the online stock of every item is recalculated in the
@@ -139,6 +161,20 @@ class ChannelServiceAsyncStub(ChannelServiceStub):
     outlet that was locked before stays connected, unlocked (INV-08). Errors: CHANNEL_NOT_FOUND,
     REGISTER_NOT_FOUND, FIXED_BY_POLICY, REQUEST_ID_REUSED.
     """
+    DrainOutlet: _aio.UnaryUnaryMultiCallable[_channels_pb2.DrainOutletRequest, _channels_pb2.DrainOutletResponse]  # type: ignore[assignment]
+    """Begins or ends the graceful disconnection of an outlet (BEY-06): nothing new is promised from it,
+    what is promised stays until it is filled, and with the last of that the outlet is disconnected.
+    Errors: CHANNEL_NOT_FOUND, OUTLET_NOT_CONNECTED, OUTLET_LOCKED_BY_REGISTER, OUTLET_IS_PRIMARY,
+    FIXED_BY_POLICY, REQUEST_ID_REUSED.
+    """
+    SetBuffer: _aio.UnaryUnaryMultiCallable[_channels_pb2.SetBufferRequest, _channels_pb2.SetBufferResponse]  # type: ignore[assignment]
+    """Sets what is kept back from a channel: of one item or of each, at one outlet or at each. Where
+    several buffers concern an item at an outlet, the most specific one holds: outlet and item, item,
+    outlet, channel (BEY-05). Errors: CHANNEL_NOT_FOUND, OUTLET_NOT_FOUND, ITEM_NOT_FOUND,
+    REQUEST_ID_REUSED.
+    """
+    ListBuffers: _aio.UnaryUnaryMultiCallable[_channels_pb2.ListBuffersRequest, _channels_pb2.ListBuffersResponse]  # type: ignore[assignment]
+    """Lists a channel's buffers by outlet, then item. Errors: CHANNEL_NOT_FOUND, INVALID_PAGE_TOKEN."""
     SetConnection: _aio.UnaryUnaryMultiCallable[_channels_pb2.SetConnectionRequest, _channels_pb2.SetConnectionResponse]  # type: ignore[assignment]
     """Sets how the gateway reaches one side of a channel. Secrets are stored encrypted and are never
     returned but by ListConnections. Errors: CHANNEL_NOT_FOUND, REQUEST_ID_REUSED.
@@ -205,8 +241,10 @@ class ChannelServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_channels_pb2.CreateChannelResponse, _abc.Awaitable[_channels_pb2.CreateChannelResponse]]:
         """Creates a channel with the policies of a profile. An X-Series channel names its register, whose
         outlet is connected and locked at once (INV-08); an R-Series channel names its primary outlet
-        (INV-09). Errors: REGISTER_NOT_FOUND, REGISTER_MISSING, OUTLET_NOT_FOUND, INVALID_FIELD,
-        REQUEST_ID_REUSED.
+        (INV-09). A plan that does not include the connection is refused (SOR-02), and so is the profile
+        of the older app for a store that the eCom app has created since (SOR-03). Errors:
+        REGISTER_NOT_FOUND, REGISTER_MISSING, OUTLET_NOT_FOUND, PLAN_NOT_INCLUDED, PROFILE_DOES_NOT_FIT,
+        INVALID_FIELD, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod
@@ -231,8 +269,10 @@ class ChannelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _channels_pb2.UpdateChannelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_channels_pb2.UpdateChannelResponse, _abc.Awaitable[_channels_pb2.UpdateChannelResponse]]:
-        """Changes the fields of a channel that `update_mask` names: `display_name` and
-        `policies.out_of_stock_label`. Errors: CHANNEL_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
+        """Changes the fields of a channel that `update_mask` names: `display_name` and, of `policies`,
+        `out_of_stock_label`, `allocation`, `update_inventory`, `accept_store_stock_edits`,
+        `silent_after_s` and `silent_quantity`. Errors: CHANNEL_NOT_FOUND, FIXED_BY_POLICY, INVALID_FIELD,
+        REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod
@@ -267,6 +307,38 @@ class ChannelServiceServicer(metaclass=_abc_1.ABCMeta):
         outlet that was locked before stays connected, unlocked (INV-08). Errors: CHANNEL_NOT_FOUND,
         REGISTER_NOT_FOUND, FIXED_BY_POLICY, REQUEST_ID_REUSED.
         """
+
+    @_abc_1.abstractmethod
+    def DrainOutlet(
+        self,
+        request: _channels_pb2.DrainOutletRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_channels_pb2.DrainOutletResponse, _abc.Awaitable[_channels_pb2.DrainOutletResponse]]:
+        """Begins or ends the graceful disconnection of an outlet (BEY-06): nothing new is promised from it,
+        what is promised stays until it is filled, and with the last of that the outlet is disconnected.
+        Errors: CHANNEL_NOT_FOUND, OUTLET_NOT_CONNECTED, OUTLET_LOCKED_BY_REGISTER, OUTLET_IS_PRIMARY,
+        FIXED_BY_POLICY, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def SetBuffer(
+        self,
+        request: _channels_pb2.SetBufferRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_channels_pb2.SetBufferResponse, _abc.Awaitable[_channels_pb2.SetBufferResponse]]:
+        """Sets what is kept back from a channel: of one item or of each, at one outlet or at each. Where
+        several buffers concern an item at an outlet, the most specific one holds: outlet and item, item,
+        outlet, channel (BEY-05). Errors: CHANNEL_NOT_FOUND, OUTLET_NOT_FOUND, ITEM_NOT_FOUND,
+        REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListBuffers(
+        self,
+        request: _channels_pb2.ListBuffersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_channels_pb2.ListBuffersResponse, _abc.Awaitable[_channels_pb2.ListBuffersResponse]]:
+        """Lists a channel's buffers by outlet, then item. Errors: CHANNEL_NOT_FOUND, INVALID_PAGE_TOKEN."""
 
     @_abc_1.abstractmethod
     def SetConnection(

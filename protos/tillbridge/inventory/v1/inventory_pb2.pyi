@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from tillbridge.inventory.v1 import impact_pb2 as _impact_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -44,6 +45,10 @@ class _MovementKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Movement
     """Returned at a till."""
     MOVEMENT_KIND_ONLINE_SALE: _MovementKind.ValueType  # 8
     """Sold online."""
+    MOVEMENT_KIND_RESTOCK: _MovementKind.ValueType  # 9
+    """Put back after a refund or a cancellation."""
+    MOVEMENT_KIND_CORRECTION: _MovementKind.ValueType  # 10
+    """A level that did not agree with the ledger was set right by CheckStock."""
 
 class MovementKind(_MovementKind, metaclass=_MovementKindEnumTypeWrapper):
     """Why stock moved."""
@@ -66,7 +71,55 @@ MOVEMENT_KIND_POS_RETURN: MovementKind.ValueType  # 7
 """Returned at a till."""
 MOVEMENT_KIND_ONLINE_SALE: MovementKind.ValueType  # 8
 """Sold online."""
+MOVEMENT_KIND_RESTOCK: MovementKind.ValueType  # 9
+"""Put back after a refund or a cancellation."""
+MOVEMENT_KIND_CORRECTION: MovementKind.ValueType  # 10
+"""A level that did not agree with the ledger was set right by CheckStock."""
 Global___MovementKind: _TypeAlias = MovementKind  # noqa: Y015
+
+class _AdjustmentReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AdjustmentReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AdjustmentReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ADJUSTMENT_REASON_UNSPECIFIED: _AdjustmentReason.ValueType  # 0
+    """Not told."""
+    ADJUSTMENT_REASON_DAMAGE: _AdjustmentReason.ValueType  # 1
+    """Damaged."""
+    ADJUSTMENT_REASON_THEFT: _AdjustmentReason.ValueType  # 2
+    """Stolen."""
+    ADJUSTMENT_REASON_FOUND: _AdjustmentReason.ValueType  # 3
+    """Found."""
+    ADJUSTMENT_REASON_LOSS: _AdjustmentReason.ValueType  # 4
+    """Lost."""
+    ADJUSTMENT_REASON_INTERNAL_USE: _AdjustmentReason.ValueType  # 5
+    """Used in the shop."""
+    ADJUSTMENT_REASON_EXPIRED: _AdjustmentReason.ValueType  # 6
+    """Too old to be sold."""
+    ADJUSTMENT_REASON_STORE_EDIT: _AdjustmentReason.ValueType  # 7
+    """Typed in a store, and accepted (INV-10)."""
+
+class AdjustmentReason(_AdjustmentReason, metaclass=_AdjustmentReasonEnumTypeWrapper):
+    """Why stock was adjusted by hand."""
+
+ADJUSTMENT_REASON_UNSPECIFIED: AdjustmentReason.ValueType  # 0
+"""Not told."""
+ADJUSTMENT_REASON_DAMAGE: AdjustmentReason.ValueType  # 1
+"""Damaged."""
+ADJUSTMENT_REASON_THEFT: AdjustmentReason.ValueType  # 2
+"""Stolen."""
+ADJUSTMENT_REASON_FOUND: AdjustmentReason.ValueType  # 3
+"""Found."""
+ADJUSTMENT_REASON_LOSS: AdjustmentReason.ValueType  # 4
+"""Lost."""
+ADJUSTMENT_REASON_INTERNAL_USE: AdjustmentReason.ValueType  # 5
+"""Used in the shop."""
+ADJUSTMENT_REASON_EXPIRED: AdjustmentReason.ValueType  # 6
+"""Too old to be sold."""
+ADJUSTMENT_REASON_STORE_EDIT: AdjustmentReason.ValueType  # 7
+"""Typed in a store, and accepted (INV-10)."""
+Global___AdjustmentReason: _TypeAlias = AdjustmentReason  # noqa: Y015
 
 class _ReservationState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -84,6 +137,8 @@ class _ReservationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rese
     """The stock is taken; nothing is held any more."""
     RESERVATION_STATE_RELEASED: _ReservationState.ValueType  # 4
     """The stock was given free."""
+    RESERVATION_STATE_EXPIRED: _ReservationState.ValueType  # 5
+    """Its time was up before its sale was posted: the stock is free again."""
 
 class ReservationState(_ReservationState, metaclass=_ReservationStateEnumTypeWrapper):
     """How far a reservation has got."""
@@ -98,7 +153,73 @@ RESERVATION_STATE_COMMITTED: ReservationState.ValueType  # 3
 """The stock is taken; nothing is held any more."""
 RESERVATION_STATE_RELEASED: ReservationState.ValueType  # 4
 """The stock was given free."""
+RESERVATION_STATE_EXPIRED: ReservationState.ValueType  # 5
+"""Its time was up before its sale was posted: the stock is free again."""
 Global___ReservationState: _TypeAlias = ReservationState  # noqa: Y015
+
+class _TermLimit:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TermLimitEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TermLimit.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TERM_LIMIT_UNSPECIFIED: _TermLimit.ValueType  # 0
+    """It gives all that is available, less the buffer."""
+    TERM_LIMIT_NOT_CONNECTED: _TermLimit.ValueType  # 1
+    """It does not feed the channel."""
+    TERM_LIMIT_DRAINING: _TermLimit.ValueType  # 2
+    """It is being disconnected: nothing new is promised from it (BEY-06)."""
+    TERM_LIMIT_SILENT: _TermLimit.ValueType  # 3
+    """It has been silent for too long, and counts as the policies say (BEY-12)."""
+    TERM_LIMIT_OWES: _TermLimit.ValueType  # 4
+    """It owes stock: its level is below what is held, or below zero (INV-13)."""
+
+class TermLimit(_TermLimit, metaclass=_TermLimitEnumTypeWrapper):
+    """Why an outlet gives less to a channel than is available there."""
+
+TERM_LIMIT_UNSPECIFIED: TermLimit.ValueType  # 0
+"""It gives all that is available, less the buffer."""
+TERM_LIMIT_NOT_CONNECTED: TermLimit.ValueType  # 1
+"""It does not feed the channel."""
+TERM_LIMIT_DRAINING: TermLimit.ValueType  # 2
+"""It is being disconnected: nothing new is promised from it (BEY-06)."""
+TERM_LIMIT_SILENT: TermLimit.ValueType  # 3
+"""It has been silent for too long, and counts as the policies say (BEY-12)."""
+TERM_LIMIT_OWES: TermLimit.ValueType  # 4
+"""It owes stock: its level is below what is held, or below zero (INV-13)."""
+Global___TermLimit: _TypeAlias = TermLimit  # noqa: Y015
+
+class _StockEditOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StockEditOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StockEditOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STOCK_EDIT_OUTCOME_UNSPECIFIED: _StockEditOutcome.ValueType  # 0
+    """Not used."""
+    STOCK_EDIT_OUTCOME_UNCHANGED: _StockEditOutcome.ValueType  # 1
+    """The store shows what it should."""
+    STOCK_EDIT_OUTCOME_RESTORED: _StockEditOutcome.ValueType  # 2
+    """Recorded as drift; the figure is written to the store again (INV-10)."""
+    STOCK_EDIT_OUTCOME_ADJUSTED: _StockEditOutcome.ValueType  # 3
+    """Taken as an adjustment at the register's or primary outlet, as the channel's policy says."""
+    STOCK_EDIT_OUTCOME_IN_FLIGHT: _StockEditOutcome.ValueType  # 4
+    """A newer figure is on its way: nothing was recorded."""
+
+class StockEditOutcome(_StockEditOutcome, metaclass=_StockEditOutcomeEnumTypeWrapper):
+    """What becomes of a level that was typed in the store."""
+
+STOCK_EDIT_OUTCOME_UNSPECIFIED: StockEditOutcome.ValueType  # 0
+"""Not used."""
+STOCK_EDIT_OUTCOME_UNCHANGED: StockEditOutcome.ValueType  # 1
+"""The store shows what it should."""
+STOCK_EDIT_OUTCOME_RESTORED: StockEditOutcome.ValueType  # 2
+"""Recorded as drift; the figure is written to the store again (INV-10)."""
+STOCK_EDIT_OUTCOME_ADJUSTED: StockEditOutcome.ValueType  # 3
+"""Taken as an adjustment at the register's or primary outlet, as the channel's policy says."""
+STOCK_EDIT_OUTCOME_IN_FLIGHT: StockEditOutcome.ValueType  # 4
+"""A newer figure is on its way: nothing was recorded."""
+Global___StockEditOutcome: _TypeAlias = StockEditOutcome  # noqa: Y015
 
 @_typing.final
 class Count(_message.Message):
@@ -239,6 +360,7 @@ class StockLevel(_message.Message):
     AVAILABLE_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     OBSERVE_TIME_FIELD_NUMBER: _builtins.int
+    IN_TRANSIT_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """The item."""
     outlet_id: _builtins.str
@@ -251,6 +373,8 @@ class StockLevel(_message.Message):
     """What may still be promised: on hand less reserved, never below zero."""
     version: _builtins.int
     """Version of the last count; 0 when there was none with a version."""
+    in_transit: _builtins.str
+    """What is on its way to the outlet by transfers."""
     @_builtins.property
     def observe_time(self) -> _timestamp_pb2.Timestamp:
         """When the last movement was observed; absent when there was none."""
@@ -265,10 +389,11 @@ class StockLevel(_message.Message):
         available: _builtins.str = ...,
         version: _builtins.int = ...,
         observe_time: _timestamp_pb2.Timestamp | None = ...,
+        in_transit: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["observe_time", b"observe_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "item_id", b"item_id", "observe_time", b"observe_time", "on_hand", b"on_hand", "outlet_id", b"outlet_id", "reserved", b"reserved", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "in_transit", b"in_transit", "item_id", b"item_id", "observe_time", b"observe_time", "on_hand", b"on_hand", "outlet_id", b"outlet_id", "reserved", b"reserved", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -315,12 +440,15 @@ class AdjustStockRequest(_message.Message):
     LINES_FIELD_NUMBER: _builtins.int
     CAUSE_FIELD_NUMBER: _builtins.int
     OBSERVE_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Chosen by the caller, unique per change; a repeat is answered as the first time."""
     kind: Global___MovementKind.ValueType
-    """Why: ADJUSTMENT, RECEIPT, POS_SALE or POS_RETURN."""
+    """Why: ADJUSTMENT, RECEIPT, POS_SALE, POS_RETURN or RESTOCK."""
     cause: _builtins.str
     """What caused it, such as `sale 1708` or `damaged`; kept with each movement."""
+    reason: Global___AdjustmentReason.ValueType
+    """Why, for kind ADJUSTMENT."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___Adjustment]:
         """The changes."""
@@ -337,10 +465,11 @@ class AdjustStockRequest(_message.Message):
         lines: _abc.Iterable[Global___Adjustment] | None = ...,
         cause: _builtins.str = ...,
         observe_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: Global___AdjustmentReason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["observe_time", b"observe_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "kind", b"kind", "lines", b"lines", "observe_time", b"observe_time", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "kind", b"kind", "lines", b"lines", "observe_time", b"observe_time", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -466,21 +595,29 @@ class GetStockLevelRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
     OUTLET_ID_FIELD_NUMBER: _builtins.int
     ITEM_ID_FIELD_NUMBER: _builtins.int
     outlet_id: _builtins.str
     """The outlet."""
     item_id: _builtins.str
     """The item."""
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """As of when: what was recorded until then. `reserved`, `available` and `in_transit` are not known
+        of the past and left empty. Absent means now (BEY-01).
+        """
+
     def __init__(
         self,
         *,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
         outlet_id: _builtins.str = ...,
         item_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_id", b"item_id", "outlet_id", b"outlet_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "item_id", b"item_id", "outlet_id", b"outlet_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -516,6 +653,7 @@ class ListStockLevelsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
     OUTLET_ID_FIELD_NUMBER: _builtins.int
     ITEM_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
@@ -528,17 +666,22 @@ class ListStockLevelsRequest(_message.Message):
     """At most this many; 0 means 100."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """As of when, as in GetStockLevelRequest. Absent means now (BEY-01)."""
+
     def __init__(
         self,
         *,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
         outlet_id: _builtins.str = ...,
         item_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_id", b"item_id", "outlet_id", b"outlet_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "item_id", b"item_id", "outlet_id", b"outlet_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -588,6 +731,7 @@ class Movement(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     OBSERVE_TIME_FIELD_NUMBER: _builtins.int
     RECORD_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     movement_id: _builtins.int
     """Position in the ledger; grows."""
     item_id: _builtins.str
@@ -604,6 +748,8 @@ class Movement(_message.Message):
     """What caused it: as the caller put it, or the reservation's order."""
     request_id: _builtins.str
     """The request that recorded it."""
+    reason: Global___AdjustmentReason.ValueType
+    """Why it was adjusted by hand; unspecified for other kinds."""
     @_builtins.property
     def observe_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened, as far as is known."""
@@ -625,10 +771,11 @@ class Movement(_message.Message):
         request_id: _builtins.str = ...,
         observe_time: _timestamp_pb2.Timestamp | None = ...,
         record_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: Global___AdjustmentReason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["observe_time", b"observe_time", "record_time", b"record_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "item_id", b"item_id", "kind", b"kind", "movement_id", b"movement_id", "observe_time", b"observe_time", "on_hand", b"on_hand", "outlet_id", b"outlet_id", "quantity", b"quantity", "record_time", b"record_time", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "item_id", b"item_id", "kind", b"kind", "movement_id", b"movement_id", "observe_time", b"observe_time", "on_hand", b"on_hand", "outlet_id", b"outlet_id", "quantity", b"quantity", "reason", b"reason", "record_time", b"record_time", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -709,6 +856,7 @@ class OnlineStock(_message.Message):
     UNLIMITED_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    HEARD_TIME_FIELD_NUMBER: _builtins.int
     channel_id: _builtins.str
     """The channel."""
     item_id: _builtins.str
@@ -725,6 +873,12 @@ class OnlineStock(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When the figure last changed; absent when it never did."""
 
+    @_builtins.property
+    def heard_time(self) -> _timestamp_pb2.Timestamp:
+        """When anything was last told of the outlet that feeds the channel and has been silent longest:
+        how old the figure may be at most (BEY-12). Absent when one was never heard of.
+        """
+
     def __init__(
         self,
         *,
@@ -735,10 +889,11 @@ class OnlineStock(_message.Message):
         unlimited: _builtins.bool = ...,
         version: _builtins.int = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        heard_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["heard_time", b"heard_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "item_id", b"item_id", "label", b"label", "quantity", b"quantity", "unlimited", b"unlimited", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "heard_time", b"heard_time", "item_id", b"item_id", "label", b"label", "quantity", b"quantity", "unlimited", b"unlimited", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -933,6 +1088,8 @@ class Reservation(_message.Message):
     CAUSE_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     ALLOCATIONS_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
     reservation_id: _builtins.str
     """Id given here."""
     channel_id: _builtins.str
@@ -941,9 +1098,15 @@ class Reservation(_message.Message):
     """What it is for, such as `order XJ12H`."""
     state: Global___ReservationState.ValueType
     """How far it has got."""
+    explanation: _builtins.str
+    """Why these outlets, in one sentence (BEY-02)."""
     @_builtins.property
     def allocations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Allocation]:
         """Which outlet gives what; adds up to exactly what was asked. Untracked items have none."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ends by itself, unless its sale is posted before; absent when it does not."""
 
     def __init__(
         self,
@@ -953,10 +1116,12 @@ class Reservation(_message.Message):
         cause: _builtins.str = ...,
         state: Global___ReservationState.ValueType = ...,
         allocations: _abc.Iterable[Global___Allocation] | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        explanation: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocations", b"allocations", "cause", b"cause", "channel_id", b"channel_id", "reservation_id", b"reservation_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocations", b"allocations", "cause", b"cause", "channel_id", b"channel_id", "expire_time", b"expire_time", "explanation", b"explanation", "reservation_id", b"reservation_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -973,6 +1138,7 @@ class ReserveStockRequest(_message.Message):
     LINES_FIELD_NUMBER: _builtins.int
     OUTLET_ID_FIELD_NUMBER: _builtins.int
     CAUSE_FIELD_NUMBER: _builtins.int
+    TIME_TO_LIVE_S_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Chosen by the caller, unique per change; a repeat is answered as the first time."""
     channel_id: _builtins.str
@@ -981,6 +1147,8 @@ class ReserveStockRequest(_message.Message):
     """The outlet that the chosen shipping or pickup method is tied to; empty when it is tied to none."""
     cause: _builtins.str
     """What it is for, such as `order XJ12H`."""
+    time_to_live_s: _builtins.int
+    """After how many seconds it ends by itself, by the database's clock; 0 means never."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReservationLine]:
         """The lines."""
@@ -993,10 +1161,11 @@ class ReserveStockRequest(_message.Message):
         lines: _abc.Iterable[Global___ReservationLine] | None = ...,
         outlet_id: _builtins.str = ...,
         cause: _builtins.str = ...,
+        time_to_live_s: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "channel_id", b"channel_id", "lines", b"lines", "outlet_id", b"outlet_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "channel_id", b"channel_id", "lines", b"lines", "outlet_id", b"outlet_id", "request_id", b"request_id", "time_to_live_s", b"time_to_live_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1131,3 +1300,417 @@ class ReleaseReservationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReleaseReservationResponse: _TypeAlias = ReleaseReservationResponse  # noqa: Y015
+
+@_typing.final
+class ExtendReservationRequest(_message.Message):
+    """Request of ExtendReservation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RESERVATION_ID_FIELD_NUMBER: _builtins.int
+    TIME_TO_LIVE_S_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller, unique per change; a repeat is answered as the first time."""
+    reservation_id: _builtins.str
+    """The reservation; it must be held still."""
+    time_to_live_s: _builtins.int
+    """After how many seconds from now it ends by itself; 0 means never."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        reservation_id: _builtins.str = ...,
+        time_to_live_s: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "reservation_id", b"reservation_id", "time_to_live_s", b"time_to_live_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtendReservationRequest: _TypeAlias = ExtendReservationRequest  # noqa: Y015
+
+@_typing.final
+class ExtendReservationResponse(_message.Message):
+    """Response of ExtendReservation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESERVATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def reservation(self) -> Global___Reservation:
+        """The reservation."""
+
+    def __init__(
+        self,
+        *,
+        reservation: Global___Reservation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reservation", b"reservation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reservation", b"reservation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtendReservationResponse: _TypeAlias = ExtendReservationResponse  # noqa: Y015
+
+@_typing.final
+class ExplainOnlineStockRequest(_message.Message):
+    """Request of ExplainOnlineStock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    channel_id: _builtins.str
+    """The channel."""
+    item_id: _builtins.str
+    """The item."""
+    def __init__(
+        self,
+        *,
+        channel_id: _builtins.str = ...,
+        item_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "item_id", b"item_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainOnlineStockRequest: _TypeAlias = ExplainOnlineStockRequest  # noqa: Y015
+
+@_typing.final
+class ExplainOnlineStockResponse(_message.Message):
+    """Response of ExplainOnlineStock. The whole units of the sum of what the terms give are the figure,
+    always; while the channel's figures stand still they are what it will be afterwards.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ONLINE_STOCK_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
+    SUM_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
+    STANDS_STILL_FIELD_NUMBER: _builtins.int
+    sum: _builtins.str
+    """The sum of what they give."""
+    explanation: _builtins.str
+    """All of it in sentences."""
+    stands_still: _builtins.bool
+    """Whether the channel's figures stand still, since its policy `update_inventory` is off (INV-11)."""
+    @_builtins.property
+    def online_stock(self) -> Global___OnlineStock:
+        """The figure."""
+
+    @_builtins.property
+    def terms(self) -> _containers.RepeatedCompositeFieldContainer[Global___OnlineStockTerm]:
+        """One per outlet of the merchant, those that give nothing included, in the channel's order."""
+
+    def __init__(
+        self,
+        *,
+        online_stock: Global___OnlineStock | None = ...,
+        terms: _abc.Iterable[Global___OnlineStockTerm] | None = ...,
+        sum: _builtins.str = ...,
+        explanation: _builtins.str = ...,
+        stands_still: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["online_stock", b"online_stock"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation", "online_stock", b"online_stock", "stands_still", b"stands_still", "sum", b"sum", "terms", b"terms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainOnlineStockResponse: _TypeAlias = ExplainOnlineStockResponse  # noqa: Y015
+
+@_typing.final
+class OnlineStockTerm(_message.Message):
+    """What one outlet gives to a figure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTLET_ID_FIELD_NUMBER: _builtins.int
+    ON_HAND_FIELD_NUMBER: _builtins.int
+    RESERVED_FIELD_NUMBER: _builtins.int
+    HOLDS_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    BUFFER_FIELD_NUMBER: _builtins.int
+    BUFFER_RULE_FIELD_NUMBER: _builtins.int
+    GIVEN_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    LAST_MOVEMENT_FIELD_NUMBER: _builtins.int
+    OBSERVE_TIME_FIELD_NUMBER: _builtins.int
+    HEARD_TIME_FIELD_NUMBER: _builtins.int
+    outlet_id: _builtins.str
+    """The outlet."""
+    on_hand: _builtins.str
+    """What lies there."""
+    reserved: _builtins.str
+    """What is held there for orders."""
+    available: _builtins.str
+    """What may be promised there: on hand less reserved, never below zero."""
+    buffer: _builtins.str
+    """What of that is kept back (BEY-05)."""
+    given: _builtins.str
+    """What the outlet gives to the figure."""
+    limit: Global___TermLimit.ValueType
+    """Why it gives less than it could; unspecified when it does not."""
+    @_builtins.property
+    def holds(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldStock]:
+        """For which orders: those still held, the oldest first."""
+
+    @_builtins.property
+    def buffer_rule(self) -> _impact_pb2.Buffer:
+        """The buffer that was the most specific one; absent when there is none."""
+
+    @_builtins.property
+    def last_movement(self) -> Global___Movement:
+        """The last movement of the item there; absent when there was none."""
+
+    @_builtins.property
+    def observe_time(self) -> _timestamp_pb2.Timestamp:
+        """When the level was last told, by a movement or a count that changed nothing; absent when never."""
+
+    @_builtins.property
+    def heard_time(self) -> _timestamp_pb2.Timestamp:
+        """When anything was last told of the outlet (BEY-12); absent when never."""
+
+    def __init__(
+        self,
+        *,
+        outlet_id: _builtins.str = ...,
+        on_hand: _builtins.str = ...,
+        reserved: _builtins.str = ...,
+        holds: _abc.Iterable[Global___HeldStock] | None = ...,
+        available: _builtins.str = ...,
+        buffer: _builtins.str = ...,
+        buffer_rule: _impact_pb2.Buffer | None = ...,
+        given: _builtins.str = ...,
+        limit: Global___TermLimit.ValueType = ...,
+        last_movement: Global___Movement | None = ...,
+        observe_time: _timestamp_pb2.Timestamp | None = ...,
+        heard_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["buffer_rule", b"buffer_rule", "heard_time", b"heard_time", "last_movement", b"last_movement", "observe_time", b"observe_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "buffer", b"buffer", "buffer_rule", b"buffer_rule", "given", b"given", "heard_time", b"heard_time", "holds", b"holds", "last_movement", b"last_movement", "limit", b"limit", "observe_time", b"observe_time", "on_hand", b"on_hand", "outlet_id", b"outlet_id", "reserved", b"reserved"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OnlineStockTerm: _TypeAlias = OnlineStockTerm  # noqa: Y015
+
+@_typing.final
+class HeldStock(_message.Message):
+    """Stock that an order holds at an outlet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESERVATION_ID_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    POSTED_FIELD_NUMBER: _builtins.int
+    reservation_id: _builtins.str
+    """The reservation."""
+    cause: _builtins.str
+    """What it is for, such as `order XJ12H`."""
+    quantity: _builtins.str
+    """How much."""
+    posted: _builtins.bool
+    """Whether its sale is posted, so that it waits only for a level that includes it."""
+    def __init__(
+        self,
+        *,
+        reservation_id: _builtins.str = ...,
+        cause: _builtins.str = ...,
+        quantity: _builtins.str = ...,
+        posted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "posted", b"posted", "quantity", b"quantity", "reservation_id", b"reservation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeldStock: _TypeAlias = HeldStock  # noqa: Y015
+
+@_typing.final
+class ReportStockEditRequest(_message.Message):
+    """Request of ReportStockEdit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    STORE_QUANTITY_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    STORE_UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller, unique per change; a repeat is answered as the first time."""
+    channel_id: _builtins.str
+    """The channel."""
+    item_id: _builtins.str
+    """The item."""
+    store_quantity: _builtins.int
+    """What the store shows, in whole units."""
+    version: _builtins.int
+    """The version of the figure that was last written to the store: when there is a newer one, the
+    difference is a write in flight and no edit.
+    """
+    @_builtins.property
+    def store_update_time(self) -> _timestamp_pb2.Timestamp:
+        """When the store was last changed, by its own clock; absent when it does not say."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        channel_id: _builtins.str = ...,
+        item_id: _builtins.str = ...,
+        store_quantity: _builtins.int = ...,
+        version: _builtins.int = ...,
+        store_update_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["store_update_time", b"store_update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "item_id", b"item_id", "request_id", b"request_id", "store_quantity", b"store_quantity", "store_update_time", b"store_update_time", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportStockEditRequest: _TypeAlias = ReportStockEditRequest  # noqa: Y015
+
+@_typing.final
+class ReportStockEditResponse(_message.Message):
+    """Response of ReportStockEdit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    ONLINE_STOCK_FIELD_NUMBER: _builtins.int
+    outcome: Global___StockEditOutcome.ValueType
+    """What became of it."""
+    @_builtins.property
+    def online_stock(self) -> Global___OnlineStock:
+        """The figure as it is now."""
+
+    def __init__(
+        self,
+        *,
+        outcome: Global___StockEditOutcome.ValueType = ...,
+        online_stock: Global___OnlineStock | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["online_stock", b"online_stock"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["online_stock", b"online_stock", "outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportStockEditResponse: _TypeAlias = ReportStockEditResponse  # noqa: Y015
+
+@_typing.final
+class StockEdit(_message.Message):
+    """A level that was typed in a store (INV-10)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    OWN_QUANTITY_FIELD_NUMBER: _builtins.int
+    STORE_QUANTITY_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    RECORD_TIME_FIELD_NUMBER: _builtins.int
+    channel_id: _builtins.str
+    """The channel."""
+    item_id: _builtins.str
+    """The item."""
+    own_quantity: _builtins.int
+    """What the store should have shown."""
+    store_quantity: _builtins.int
+    """What it showed."""
+    outcome: Global___StockEditOutcome.ValueType
+    """What became of it."""
+    @_builtins.property
+    def record_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was reported."""
+
+    def __init__(
+        self,
+        *,
+        channel_id: _builtins.str = ...,
+        item_id: _builtins.str = ...,
+        own_quantity: _builtins.int = ...,
+        store_quantity: _builtins.int = ...,
+        outcome: Global___StockEditOutcome.ValueType = ...,
+        record_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["record_time", b"record_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "item_id", b"item_id", "outcome", b"outcome", "own_quantity", b"own_quantity", "record_time", b"record_time", "store_quantity", b"store_quantity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StockEdit: _TypeAlias = StockEdit  # noqa: Y015
+
+@_typing.final
+class ListStockEditsRequest(_message.Message):
+    """Request of ListStockEdits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    channel_id: _builtins.str
+    """The channel."""
+    page_size: _builtins.int
+    """At most this many; 0 means 100."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty for the first."""
+    item_id: _builtins.str
+    """Only those of this item; empty means all."""
+    def __init__(
+        self,
+        *,
+        channel_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        item_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "item_id", b"item_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListStockEditsRequest: _TypeAlias = ListStockEditsRequest  # noqa: Y015
+
+@_typing.final
+class ListStockEditsResponse(_message.Message):
+    """Response of ListStockEdits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EDITS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
+    @_builtins.property
+    def edits(self) -> _containers.RepeatedCompositeFieldContainer[Global___StockEdit]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        edits: _abc.Iterable[Global___StockEdit] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["edits", b"edits", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListStockEditsResponse: _TypeAlias = ListStockEditsResponse  # noqa: Y015

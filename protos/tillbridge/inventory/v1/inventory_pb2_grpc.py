@@ -92,6 +92,26 @@ class InventoryServiceStub:
                 request_serializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ReleaseReservationRequest.SerializeToString,
                 response_deserializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ReleaseReservationResponse.FromString,
                 _registered_method=True)
+        self.ExtendReservation = channel.unary_unary(
+                '/tillbridge.inventory.v1.InventoryService/ExtendReservation',
+                request_serializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ExtendReservationRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ExtendReservationResponse.FromString,
+                _registered_method=True)
+        self.ExplainOnlineStock = channel.unary_unary(
+                '/tillbridge.inventory.v1.InventoryService/ExplainOnlineStock',
+                request_serializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ExplainOnlineStockRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ExplainOnlineStockResponse.FromString,
+                _registered_method=True)
+        self.ReportStockEdit = channel.unary_unary(
+                '/tillbridge.inventory.v1.InventoryService/ReportStockEdit',
+                request_serializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ReportStockEditRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ReportStockEditResponse.FromString,
+                _registered_method=True)
+        self.ListStockEdits = channel.unary_unary(
+                '/tillbridge.inventory.v1.InventoryService/ListStockEdits',
+                request_serializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ListStockEditsRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ListStockEditsResponse.FromString,
+                _registered_method=True)
 
 
 class InventoryServiceServicer:
@@ -194,6 +214,40 @@ class InventoryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExtendReservation(self, request, context):
+        """Takes a reservation whose time is up, or is over, on to another time. Errors:
+        RESERVATION_NOT_FOUND, RESERVATION_ENDED, INVALID_FIELD, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainOnlineStock(self, request, context):
+        """Says how a figure of the online stock comes about, term by term (BEY-02). Errors: ITEM_NOT_FOUND,
+        CHANNEL_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportStockEdit(self, request, context):
+        """Takes in a level that a store shows and should not (INV-10). It never reaches the point of sale,
+        unless the channel's policy `accept_store_stock_edits` says so: then the difference becomes an
+        adjustment at the register's or the primary outlet. Errors: ITEM_NOT_FOUND, CHANNEL_NOT_FOUND,
+        REGISTER_MISSING, QUANTITY_OUT_OF_RANGE, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListStockEdits(self, request, context):
+        """Lists levels that were typed in a store, newest first (INV-10). Errors: CHANNEL_NOT_FOUND,
+        INVALID_PAGE_TOKEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InventoryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -251,6 +305,26 @@ def add_InventoryServiceServicer_to_server(servicer, server):
                     servicer.ReleaseReservation,
                     request_deserializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ReleaseReservationRequest.FromString,
                     response_serializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ReleaseReservationResponse.SerializeToString,
+            ),
+            'ExtendReservation': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExtendReservation,
+                    request_deserializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ExtendReservationRequest.FromString,
+                    response_serializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ExtendReservationResponse.SerializeToString,
+            ),
+            'ExplainOnlineStock': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainOnlineStock,
+                    request_deserializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ExplainOnlineStockRequest.FromString,
+                    response_serializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ExplainOnlineStockResponse.SerializeToString,
+            ),
+            'ReportStockEdit': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportStockEdit,
+                    request_deserializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ReportStockEditRequest.FromString,
+                    response_serializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ReportStockEditResponse.SerializeToString,
+            ),
+            'ListStockEdits': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListStockEdits,
+                    request_deserializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ListStockEditsRequest.FromString,
+                    response_serializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ListStockEditsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -553,6 +627,114 @@ class InventoryService:
             '/tillbridge.inventory.v1.InventoryService/ReleaseReservation',
             tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ReleaseReservationRequest.SerializeToString,
             tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ReleaseReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExtendReservation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.inventory.v1.InventoryService/ExtendReservation',
+            tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ExtendReservationRequest.SerializeToString,
+            tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ExtendReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainOnlineStock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.inventory.v1.InventoryService/ExplainOnlineStock',
+            tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ExplainOnlineStockRequest.SerializeToString,
+            tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ExplainOnlineStockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportStockEdit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.inventory.v1.InventoryService/ReportStockEdit',
+            tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ReportStockEditRequest.SerializeToString,
+            tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ReportStockEditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListStockEdits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.inventory.v1.InventoryService/ListStockEdits',
+            tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ListStockEditsRequest.SerializeToString,
+            tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ListStockEditsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -84,6 +84,24 @@ class InventoryServiceStub:
     """Ends a hold because its order was canceled: the stock is free again. Releasing twice changes
     nothing. Errors: RESERVATION_NOT_FOUND, RESERVATION_ENDED, REQUEST_ID_REUSED.
     """
+    ExtendReservation: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.ExtendReservationRequest, _inventory_pb2.ExtendReservationResponse]
+    """Takes a reservation whose time is up, or is over, on to another time. Errors:
+    RESERVATION_NOT_FOUND, RESERVATION_ENDED, INVALID_FIELD, REQUEST_ID_REUSED.
+    """
+    ExplainOnlineStock: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.ExplainOnlineStockRequest, _inventory_pb2.ExplainOnlineStockResponse]
+    """Says how a figure of the online stock comes about, term by term (BEY-02). Errors: ITEM_NOT_FOUND,
+    CHANNEL_NOT_FOUND.
+    """
+    ReportStockEdit: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.ReportStockEditRequest, _inventory_pb2.ReportStockEditResponse]
+    """Takes in a level that a store shows and should not (INV-10). It never reaches the point of sale,
+    unless the channel's policy `accept_store_stock_edits` says so: then the difference becomes an
+    adjustment at the register's or the primary outlet. Errors: ITEM_NOT_FOUND, CHANNEL_NOT_FOUND,
+    REGISTER_MISSING, QUANTITY_OUT_OF_RANGE, REQUEST_ID_REUSED.
+    """
+    ListStockEdits: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.ListStockEditsRequest, _inventory_pb2.ListStockEditsResponse]
+    """Lists levels that were typed in a store, newest first (INV-10). Errors: CHANNEL_NOT_FOUND,
+    INVALID_PAGE_TOKEN.
+    """
 
 @_typing.type_check_only
 class InventoryServiceAsyncStub(InventoryServiceStub):
@@ -140,6 +158,24 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     ReleaseReservation: _aio.UnaryUnaryMultiCallable[_inventory_pb2.ReleaseReservationRequest, _inventory_pb2.ReleaseReservationResponse]  # type: ignore[assignment]
     """Ends a hold because its order was canceled: the stock is free again. Releasing twice changes
     nothing. Errors: RESERVATION_NOT_FOUND, RESERVATION_ENDED, REQUEST_ID_REUSED.
+    """
+    ExtendReservation: _aio.UnaryUnaryMultiCallable[_inventory_pb2.ExtendReservationRequest, _inventory_pb2.ExtendReservationResponse]  # type: ignore[assignment]
+    """Takes a reservation whose time is up, or is over, on to another time. Errors:
+    RESERVATION_NOT_FOUND, RESERVATION_ENDED, INVALID_FIELD, REQUEST_ID_REUSED.
+    """
+    ExplainOnlineStock: _aio.UnaryUnaryMultiCallable[_inventory_pb2.ExplainOnlineStockRequest, _inventory_pb2.ExplainOnlineStockResponse]  # type: ignore[assignment]
+    """Says how a figure of the online stock comes about, term by term (BEY-02). Errors: ITEM_NOT_FOUND,
+    CHANNEL_NOT_FOUND.
+    """
+    ReportStockEdit: _aio.UnaryUnaryMultiCallable[_inventory_pb2.ReportStockEditRequest, _inventory_pb2.ReportStockEditResponse]  # type: ignore[assignment]
+    """Takes in a level that a store shows and should not (INV-10). It never reaches the point of sale,
+    unless the channel's policy `accept_store_stock_edits` says so: then the difference becomes an
+    adjustment at the register's or the primary outlet. Errors: ITEM_NOT_FOUND, CHANNEL_NOT_FOUND,
+    REGISTER_MISSING, QUANTITY_OUT_OF_RANGE, REQUEST_ID_REUSED.
+    """
+    ListStockEdits: _aio.UnaryUnaryMultiCallable[_inventory_pb2.ListStockEditsRequest, _inventory_pb2.ListStockEditsResponse]  # type: ignore[assignment]
+    """Lists levels that were typed in a store, newest first (INV-10). Errors: CHANNEL_NOT_FOUND,
+    INVALID_PAGE_TOKEN.
     """
 
 class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -260,6 +296,48 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_inventory_pb2.ReleaseReservationResponse, _abc.Awaitable[_inventory_pb2.ReleaseReservationResponse]]:
         """Ends a hold because its order was canceled: the stock is free again. Releasing twice changes
         nothing. Errors: RESERVATION_NOT_FOUND, RESERVATION_ENDED, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def ExtendReservation(
+        self,
+        request: _inventory_pb2.ExtendReservationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_inventory_pb2.ExtendReservationResponse, _abc.Awaitable[_inventory_pb2.ExtendReservationResponse]]:
+        """Takes a reservation whose time is up, or is over, on to another time. Errors:
+        RESERVATION_NOT_FOUND, RESERVATION_ENDED, INVALID_FIELD, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def ExplainOnlineStock(
+        self,
+        request: _inventory_pb2.ExplainOnlineStockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_inventory_pb2.ExplainOnlineStockResponse, _abc.Awaitable[_inventory_pb2.ExplainOnlineStockResponse]]:
+        """Says how a figure of the online stock comes about, term by term (BEY-02). Errors: ITEM_NOT_FOUND,
+        CHANNEL_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def ReportStockEdit(
+        self,
+        request: _inventory_pb2.ReportStockEditRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_inventory_pb2.ReportStockEditResponse, _abc.Awaitable[_inventory_pb2.ReportStockEditResponse]]:
+        """Takes in a level that a store shows and should not (INV-10). It never reaches the point of sale,
+        unless the channel's policy `accept_store_stock_edits` says so: then the difference becomes an
+        adjustment at the register's or the primary outlet. Errors: ITEM_NOT_FOUND, CHANNEL_NOT_FOUND,
+        REGISTER_MISSING, QUANTITY_OUT_OF_RANGE, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListStockEdits(
+        self,
+        request: _inventory_pb2.ListStockEditsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_inventory_pb2.ListStockEditsResponse, _abc.Awaitable[_inventory_pb2.ListStockEditsResponse]]:
+        """Lists levels that were typed in a store, newest first (INV-10). Errors: CHANNEL_NOT_FOUND,
+        INVALID_PAGE_TOKEN.
         """
 
 def add_InventoryServiceServicer_to_server(servicer: InventoryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -352,6 +352,7 @@ class Order(_message.Message):
     SALE_ID_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    SYNC_TIME_FIELD_NUMBER: _builtins.int
     channel_id: _builtins.str
     """The channel."""
     state: Global___OrderState.ValueType
@@ -384,6 +385,10 @@ class Order(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it last changed here."""
 
+    @_builtins.property
+    def sync_time(self) -> _timestamp_pb2.Timestamp:
+        """When the document that is known was read from the store; absent before (SOR-04)."""
+
     def __init__(
         self,
         *,
@@ -399,10 +404,11 @@ class Order(_message.Message):
         sale_id: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        sync_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "document", b"document", "next_try_time", b"next_try_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "document", b"document", "next_try_time", b"next_try_time", "sync_time", b"sync_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "channel_id", b"channel_id", "create_time", b"create_time", "customer_id", b"customer_id", "document", b"document", "next_try_time", b"next_try_time", "reservation_id", b"reservation_id", "sale_id", b"sale_id", "state", b"state", "update_time", b"update_time", "waiting_message", b"waiting_message", "waiting_reason", b"waiting_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "channel_id", b"channel_id", "create_time", b"create_time", "customer_id", b"customer_id", "document", b"document", "next_try_time", b"next_try_time", "reservation_id", b"reservation_id", "sale_id", b"sale_id", "state", b"state", "sync_time", b"sync_time", "update_time", b"update_time", "waiting_message", b"waiting_message", "waiting_reason", b"waiting_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
