@@ -11,14 +11,14 @@ import asyncio
 import hashlib
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from secrets import token_hex
+from random import Random
+from secrets import randbits
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
@@ -32,21 +32,19 @@ from services.chassis import metrics
 from services.chassis.auth import Caller
 from services.chassis.engines import open_engine
 from services.chassis.errors import DomainError
-from services.chassis.plumbing import OutboxEvent, Plumbing
+from services.chassis.plumbing import Plumbing
+from services.chassis.queue import Job, Queue
+from services.chassis.statements import StaleError
 
 Request = TypeVar("Request", bound=Message)
 Answer = TypeVar("Answer", bound=Message)
 T = TypeVar("T")
 
+_event_ids = Random(randbits(256))  # noqa: S311  (they have to differ, and are no secret)
+"""Asking the system for each takes ten times as long."""
+
 _NOBODY = Caller("", "", frozenset())
 
-GROUP_MAX = 256
-LINGER_S = 0.020
-LINGER_PER_CALL_S = 0.001
-"""How long the writer waits at most for those to come back whom it has just answered: about what
-it takes the event loop to serve them.
-"""
-WAITING_MAX = 20_000
 READERS = 4
 TRIES = 5
 FORGET_MAX = 2_000
@@ -114,7 +112,8 @@ class Transaction:
     def __init__(self, connection: Connection, now: datetime) -> None:
         self.connection = connection
         self.now = now
-        self.events: list[OutboxEvent] = []
+        self.events: list[dict[str, Any]] = []
+        """Rows of the outbox: events are many at times, and rows are small."""
 
     def emit(self, merchant_id: str, subject: str, message: Message, channel_id: str = "") -> None:
         """Tells others what happened, once this transaction is committed.
@@ -123,7 +122,15 @@ class Transaction:
         channel that it concerns, if it concerns one.
         """
         self.events.append(
-            OutboxEvent(token_hex(16), merchant_id, channel_id, subject, message, self.now)
+            {
+                "event_id": f"{_event_ids.getrandbits(128):032x}",
+                "merchant_id": merchant_id,
+                "channel_id": channel_id,
+                "type": message.DESCRIPTOR.full_name,
+                "subject": subject,
+                "time": self.now,
+                "data": message.SerializeToString(),
+            }
         )
 
     def lock(self, names: Iterable[str], *, shared: bool = False) -> None:
@@ -141,65 +148,6 @@ class Transaction:
         )
 
 
-@dataclass(slots=True, eq=False)
-class _Job:
-    name: str
-    handler: Handler
-    call: Call[Any, Any]
-    done: "asyncio.Future[bytes]"
-    digest: bytes = b""
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        return (self.call.merchant, self.name, self.call.request_id)
-
-
-@dataclass(slots=True)
-class _Queue:
-    """The calls that wait for the writer."""
-
-    jobs: deque[_Job] = field(default_factory=deque)
-    changed: threading.Condition = field(default_factory=threading.Condition)
-    wanted: int = 1
-    """The writer sleeps until so many wait."""
-    taken: int = 0
-    """How many the last group had."""
-    closed: bool = False
-
-    def put(self, job: _Job) -> None:
-        with self.changed:
-            if self.closed:
-                raise DomainError("SERVICE_UNAVAILABLE", "the service is stopping; retry")
-            if len(self.jobs) >= WAITING_MAX:
-                raise DomainError("OVERLOADED", "too many calls wait; retry", retry_after_ms=500)
-            self.jobs.append(job)
-            if self._ready():
-                self.changed.notify()
-
-    def take(self) -> list[_Job]:
-        """The next group; empty when there will be none.
-
-        Those who were just answered are likely to call again at once, so it is worth a moment to
-        have them in one transaction with those who wait already. Whoever calls alone never waits.
-        """
-        with self.changed:
-            self.wanted = max(1, min(self.taken + len(self.jobs), GROUP_MAX))
-            linger_s = min(self.wanted * LINGER_PER_CALL_S, LINGER_S)
-            if not self.changed.wait_for(self._ready, linger_s):
-                self.wanted = 1
-                self.changed.wait_for(self._ready)
-            self.taken = min(GROUP_MAX, len(self.jobs))
-            return [self.jobs.popleft() for _ in range(self.taken)]
-
-    def _ready(self) -> bool:
-        return self.closed or len(self.jobs) >= self.wanted
-
-    def close(self) -> None:
-        with self.changed:
-            self.closed = True
-            self.changed.notify()
-
-
 class Database:
     """One service's database. Opened on the event loop that uses it."""
 
@@ -211,10 +159,16 @@ class Database:
         self.clock = clock
         self.on_commit: list[Callable[[], None]] = []
         """Called on the event loop after a commit that appended events."""
-        self._writing: Engine = open_engine(url, writing=True)
-        self._reading: Engine = open_engine(url, writing=False)
         self._loop = asyncio.get_running_loop()
-        self._queue = _Queue()
+        self._queue = Queue()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Opens the database, and begins to work in threads. Who works otherwise (a simulation, all
+        in one thread) replaces this, `_queue`, `read` and `close`, and runs groups by `_write`.
+        """
+        self._writing: Engine = open_engine(self.url, writing=True)
+        self._reading: Engine = open_engine(self.url, writing=False)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._writer = threading.Thread(target=self._write_all, name="writer", daemon=True)
         self._writer.start()
@@ -223,14 +177,14 @@ class Database:
         """Runs a call of the command `name`, together with others that wait; returns its answer.
 
         A call with a `request_id` that was answered before gets the same bytes again and does
-        nothing.
+        nothing. One with `validate_only` does nothing anyway, so its answer is not remembered.
 
         Raises:
             DomainError: what the handler refused; REQUEST_ID_REUSED; SERVICE_UNAVAILABLE when the
                 database did not take it, and then nothing of it has happened.
         """
-        job = _Job(name, handler, call, self._loop.create_future())
-        if call.request_id:
+        job = Job(name, handler, call, self._loop.create_future())
+        if call.request_id and not getattr(call.request, "validate_only", False):
             body = call.request.SerializeToString(deterministic=True)
             job.digest = hashlib.blake2b(body, digest_size=16).digest()
         self._queue.put(job)
@@ -286,26 +240,29 @@ class Database:
 
     def _write_all(self) -> None:
         while jobs := self._queue.take():
-            appended = False
-            for attempt in range(TRIES):
-                try:
-                    appended = self._commit(jobs, last=attempt == TRIES - 1)
-                    break
-                except DBAPIError as error:
-                    if not _worth_retrying(error) or attempt == TRIES - 1:
-                        log.exception("commit failed", calls=len(jobs))
-                        _fail(jobs, _unavailable(error))
-                        break
-                    time.sleep(0.005 * 2**attempt)
-                except Exception as error:
-                    log.exception("commit failed", calls=len(jobs))
-                    _fail(jobs, error)
-                    break
-            metrics.GROUP.observe(len(jobs))
+            appended = self._write(jobs)
             with suppress(RuntimeError):  # the loop is closed: nobody waits for the answers
                 self._loop.call_soon_threadsafe(self._deliver, jobs, appended)
 
-    def _deliver(self, jobs: list[_Job], appended: bool) -> None:
+    def _write(self, jobs: list[Job]) -> bool:
+        """Decides a group for good, answers or errors; tells whether it appended events."""
+        metrics.GROUP.observe(len(jobs))
+        for attempt in range(TRIES):
+            try:
+                return self._commit(jobs, last=attempt == TRIES - 1)
+            except (DBAPIError, StaleError) as error:
+                if not _worth_retrying(error) or attempt == TRIES - 1:
+                    log.exception("commit failed", calls=len(jobs))
+                    _fail(jobs, _unavailable(error))
+                    break
+                time.sleep(0.005 * 2**attempt)
+            except Exception as error:
+                log.exception("commit failed", calls=len(jobs))
+                _fail(jobs, error)
+                break
+        return False
+
+    def _deliver(self, jobs: list[Job], appended: bool) -> None:
         for job in jobs:
             if job.done.done():
                 continue  # the caller went away
@@ -317,7 +274,7 @@ class Database:
             for wake in self.on_commit:
                 wake()
 
-    def _commit(self, jobs: list[_Job], *, last: bool) -> bool:
+    def _commit(self, jobs: list[Job], *, last: bool) -> bool:
         """Runs a group in one transaction; tells whether it appended events.
 
         Hardly ever does anything but a refusal go wrong, so a group runs bare at first. When
@@ -332,13 +289,13 @@ class Database:
         except _SpoiledError:
             return self._run(jobs, _run_guarded)
 
-    def _run(self, jobs: list[_Job], run_kind: Callable[[Transaction, list[_Job]], None]) -> bool:
+    def _run(self, jobs: list[Job], run_kind: Callable[[Transaction, list[Job]], None]) -> bool:
         for job in jobs:
             job.call.answer = job.call.error = None
         with self._writing.begin() as connection:
             transaction = Transaction(connection, self.clock())
             repeats = self._replay(connection, jobs)
-            kinds: dict[Handler, list[_Job]] = {}
+            kinds: dict[Handler, list[Job]] = {}
             for job in jobs:
                 if job.call.answer is None and job.call.error is None and job not in repeats:
                     kinds.setdefault(job.handler, []).append(job)
@@ -351,10 +308,10 @@ class Database:
                 self.plumbing.append(connection, transaction.events)
         return bool(transaction.events)
 
-    def _replay(self, connection: Connection, jobs: list[_Job]) -> dict[_Job, _Job]:
+    def _replay(self, connection: Connection, jobs: list[Job]) -> dict[Job, Job]:
         """Answers calls that were answered before, or too late; pairs repeats within the group."""
-        first: dict[tuple[str, str, str], _Job] = {}
-        repeats: dict[_Job, _Job] = {}
+        first: dict[tuple[str, str, str], Job] = {}
+        repeats: dict[Job, Job] = {}
         now = time.monotonic()
         for job in jobs:
             if job.call.deadline_s < now:
@@ -369,7 +326,7 @@ class Database:
                     repeats.pop(job, None)
         return repeats
 
-    def _remember(self, transaction: Transaction, jobs: list[_Job]) -> None:
+    def _remember(self, transaction: Transaction, jobs: list[Job]) -> None:
         rows = [
             {
                 "merchant_id": job.call.merchant,
@@ -390,17 +347,17 @@ class _SpoiledError(Exception):
     """A handler failed, so that nothing of the group may stay."""
 
 
-def _run_bare(transaction: Transaction, jobs: list[_Job]) -> None:
+def _run_bare(transaction: Transaction, jobs: list[Job]) -> None:
     """Runs all calls of one kind at once."""
     try:
         _handle(transaction, jobs)
     except Exception as error:
-        if isinstance(error, DBAPIError) and _worth_retrying(error):
+        if _worth_retrying(error):
             raise
         raise _SpoiledError from error
 
 
-def _run_guarded(transaction: Transaction, jobs: list[_Job], *, retry: bool = True) -> None:
+def _run_guarded(transaction: Transaction, jobs: list[Job], *, retry: bool = True) -> None:
     """Runs each call behind a savepoint; what fails leaves no trace and is that call's error.
 
     With `retry`, a lost race is raised, so that the whole group runs again.
@@ -412,7 +369,7 @@ def _run_guarded(transaction: Transaction, jobs: list[_Job], *, retry: bool = Tr
             _handle(transaction, [job])
             savepoint.commit()
         except Exception as error:
-            raced = isinstance(error, DBAPIError) and _worth_retrying(error)
+            raced = _worth_retrying(error)
             if raced and retry:
                 raise
             log.exception("call failed", method=job.name)
@@ -421,14 +378,14 @@ def _run_guarded(transaction: Transaction, jobs: list[_Job], *, retry: bool = Tr
             _fail([job], _unavailable(error) if raced else error)
 
 
-def _handle(transaction: Transaction, jobs: list[_Job]) -> None:
+def _handle(transaction: Transaction, jobs: list[Job]) -> None:
     jobs[0].handler(transaction, [job.call for job in jobs])
     for job in jobs:
         if job.call.answer is None and job.call.error is None:
             raise RuntimeError(f"{job.name} left a call without an answer")
 
 
-def _settle(job: _Job, digest: bytes, answer: bytes) -> None:
+def _settle(job: Job, digest: bytes, answer: bytes) -> None:
     """Answers a call as its request id was answered before, if it is the same call."""
     if digest == job.digest:
         job.call.answer = answer
@@ -442,15 +399,19 @@ def _settle(job: _Job, digest: bytes, answer: bytes) -> None:
     )
 
 
-def _repeat(job: _Job, first: _Job) -> None:
+def _repeat(job: Job, first: Job) -> None:
     if first.call.answer is None and first.digest == job.digest:
         job.call.error = first.call.error
     else:
         _settle(job, first.digest, first.call.answer or b"")
 
 
-def _worth_retrying(error: DBAPIError) -> bool:
-    """Whether another process was in the way: a lost race for a new row, a deadlock, a lock."""
+def _worth_retrying(error: Exception) -> bool:
+    """Whether another process was in the way: a lost race for a row, a deadlock, a lock."""
+    if isinstance(error, StaleError):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
     state = getattr(error.orig, "sqlstate", None)
     if state is not None:
         return state in {"40001", "40P01", "23505", "55P03"}
@@ -465,6 +426,6 @@ def _unavailable(error: Exception) -> DomainError:
     return failed
 
 
-def _fail(jobs: list[_Job], error: Exception) -> None:
+def _fail(jobs: list[Job], error: Exception) -> None:
     for job in jobs:
         job.call.answer, job.call.error = None, error

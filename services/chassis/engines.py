@@ -12,8 +12,11 @@ _SAFE_SQLITE = (3, 51, 3)
 
 _POSTGRES_SETTINGS = (
     "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000"
-    " -c synchronous_commit=on -c timezone=UTC"
+    " -c synchronous_commit=on -c timezone=UTC -c plan_cache_mode=force_custom_plan"
 )
+"""Plans are made for each call: one that was kept from when a table was empty reads all of it when
+it is not, until somebody analyzes the table.
+"""
 
 log = structlog.get_logger()
 

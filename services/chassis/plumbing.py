@@ -1,12 +1,10 @@
 """The tables that every service has beside its own: remembered answers, outbox, cursors."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from google.protobuf.message import Message
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -80,18 +78,6 @@ def _moment(value: int | None) -> datetime | None:
     return None if value is None else EPOCH + value * _MICROSECOND
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxEvent:
-    """An event that waits in the outbox until its transaction is committed."""
-
-    event_id: str
-    merchant_id: str
-    channel_id: str
-    subject: str
-    message: Message
-    time: datetime
-
-
 class Plumbing:
     """The plumbing tables in a service's own metadata, and the statements on them."""
 
@@ -153,8 +139,8 @@ class Plumbing:
         old = select(*key).where(known.record_time < before).limit(limit)
         return connection.execute(delete(self.requests).where(tuple_(*key).in_(old))).rowcount
 
-    def append(self, connection: Connection, events: Iterable[OutboxEvent]) -> None:
-        """Appends to the outbox, in order.
+    def append(self, connection: Connection, events: statements.Rows) -> None:
+        """Appends rows to the outbox, in order.
 
         On PostgreSQL several writers share the outbox. They take turns from here to their commit,
         so that cursors become visible in the order in which they are given out and no reader can
@@ -163,19 +149,4 @@ class Plumbing:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7464)")
             connection.exec_driver_sql("NOTIFY tillbridge_outbox")
-        statements.append(
-            connection,
-            self.outbox,
-            [
-                {
-                    "event_id": event.event_id,
-                    "merchant_id": event.merchant_id,
-                    "channel_id": event.channel_id,
-                    "type": event.message.DESCRIPTOR.full_name,
-                    "subject": event.subject,
-                    "time": event.time,
-                    "data": event.message.SerializeToString(),
-                }
-                for event in events
-            ],
-        )
+        statements.append(connection, self.outbox, events)

@@ -7,6 +7,8 @@ A service class implements the RPC `RecordCounts` as a method `record_counts`, m
 - `@command_each`: `(self, transaction, call) -> message`, for what is rare enough to run call by
   call;
 - `@query`: `(self, view, request) -> message`, reads one snapshot;
+- `@query_together`: `(self, view, calls) -> None`, answers many calls, of any merchants, from one
+  snapshot, each by `with call: ... call.reply(message)`;
 - unmarked: `async (self, caller, request) -> message`, or an async generator for a streaming RPC.
 
 `any_merchant=True` admits a call of a service that names no merchant.
@@ -25,6 +27,7 @@ from sqlalchemy import Connection
 from services.chassis.auth import Caller
 from services.chassis.database import Call, Database, Transaction
 from services.chassis.errors import DomainError
+from services.chassis.reads import SharedReads
 from tillbridge.options.v1 import options_pb2
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -72,6 +75,12 @@ def query(method: Method) -> Method:
     return method
 
 
+def query_together(method: Method) -> Method:
+    """Marks a query that handles many calls at once."""
+    method.kind = "query_together"  # type: ignore[attr-defined]
+    return method
+
+
 def any_merchant(method: Method) -> Method:
     """Marks an RPC that a service may call without naming a merchant."""
     method.any_merchant = True  # type: ignore[attr-defined]
@@ -112,6 +121,15 @@ def _rpc(contract: MethodDescriptor, service: object, database: Database) -> Rpc
 def _bind(name: str, method: Callable[..., Any], database: Database) -> Run:
     """A method as a coroutine from caller and request to the answer's bytes."""
     kind = getattr(method, "kind", "")
+    if kind == "query_together":
+        shared = SharedReads(
+            database, lambda connection, calls: method(View(connection, ""), calls)
+        )
+
+        async def run_together(caller: Caller, request: Message, deadline_s: float) -> bytes:
+            return await shared.ask(Call(caller, request, deadline_s))
+
+        return run_together
 
     async def run_command(caller: Caller, request: Message, deadline_s: float) -> bytes:
         return await database.write(name, method, Call(caller, request, deadline_s))

@@ -19,7 +19,11 @@ from sqlalchemy import (
     String,
     Table,
     TypeDecorator,
+    and_,
     bindparam,
+    func,
+    select,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
@@ -27,6 +31,10 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 Rows = Sequence[Mapping[str, Any]]
+
+ARRAYS_MIN = 20
+ARRAYS_MAX = 10_000
+"""From so many rows on, a column at a time is faster than a row at a time."""
 
 
 class _Json(TypeDecorator[Sequence[Sequence[str]]]):
@@ -77,7 +85,7 @@ def _among(element: among, compiler: SQLCompiler, rows: str, options: Mapping[st
 def append(connection: Connection, table: Table, rows: Rows) -> None:
     """Inserts new rows, all of them with the same columns."""
     if rows:
-        _bulk(connection.dialect, table, tuple(rows[0]), None).run(connection, rows)
+        _bulk(connection.dialect, table, tuple(rows[0]), None).run(connection, rows, distinct=True)
 
 
 def upsert(
@@ -87,6 +95,7 @@ def upsert(
     *,
     keep: Iterable[str] = (),
     where: Callable[[Any], ColumnElement[bool]] | None = None,
+    distinct: bool = False,
 ) -> None:
     """Inserts rows, all of them with the same columns, or replaces those with the same key.
 
@@ -97,10 +106,66 @@ def upsert(
         keep: columns that are not replaced.
         where: gives, from the columns of the new row, what must hold for a row to be replaced; a
             function of a module, since the statement is kept for it.
+        distinct: whether no two rows have the same key, which is faster for many.
     """
     if rows:
         conflict = _Conflict(frozenset(keep), where)
-        _bulk(connection.dialect, table, tuple(rows[0]), conflict).run(connection, rows)
+        bulk = _bulk(connection.dialect, table, tuple(rows[0]), conflict)
+        bulk.run(connection, rows, distinct=distinct)
+
+
+class StaleError(Exception):
+    """A row is not what was decided on: somebody else has written it. Decide anew."""
+
+
+def save_decided(
+    connection: Connection,
+    table: Table,
+    rows: Rows,
+    decided_on: Sequence[str],
+    *,
+    keep: Iterable[str] = (),
+) -> None:
+    """Inserts rows, or replaces those with the same key, each only if it still is what was decided
+    on. So no decision is saved that was made from something stale, with or without a lock in front.
+
+    Args:
+        connection: where to.
+        table: the table.
+        rows: the rows; beside their columns they have, as `was_NAME`, what each column of
+            `decided_on` was when they were loaded; None in those that were not there.
+        decided_on: columns that must still be as they were; one of them at least is never NULL.
+        keep: columns that are not replaced.
+
+    Raises:
+        StaleError: one of them is not; whoever runs the transaction undoes it, and runs it again.
+    """
+    if rows and connection.dialect.name == "postgresql":
+        _save_at_once(connection, table, rows, decided_on, frozenset(keep))
+    elif rows:
+        columns = tuple(name for name in rows[0] if not name.startswith("was_"))
+        conflict = _Conflict(frozenset(keep), None, tuple(decided_on))
+        if _bulk(connection.dialect, table, columns, conflict).run(connection, rows) < len(rows):
+            raise StaleError(f"{table.name}: not what was decided on")
+
+
+def _save_at_once(
+    connection: Connection,
+    table: Table,
+    rows: Rows,
+    decided_on: Sequence[str],
+    keep: frozenset[str],
+) -> None:
+    """Saves what was decided by two statements: of new rows, and of those that were there."""
+    columns = tuple(name for name in rows[0] if not name.startswith("was_"))
+    was = [f"was_{name}" for name in decided_on]
+    new = [row for row in rows if all(row[name] is None for name in was)]
+    known = [row for row in rows if any(row[name] is not None for name in was)]
+    append(connection, table, [{name: row[name] for name in columns} for row in new])
+    if known:
+        replace = _replacing(connection.dialect, table, columns, tuple(decided_on), keep)
+        if replace.run_arrays(connection, known) < len(known):
+            raise StaleError(f"{table.name}: not what was decided on")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +174,19 @@ class _Conflict:
 
     keep: frozenset[str]
     where: Callable[[Any], ColumnElement[bool]] | None
+    decided_on: tuple[str, ...] = ()
+
+    def condition(self, table: Table, new: Any) -> ColumnElement[bool] | None:
+        """What must hold for it to be replaced."""
+        if self.decided_on:
+            is_ = [
+                table.c[name].is_not_distinct_from(
+                    bindparam(f"was_{name}", type_=table.c[name].type)
+                )
+                for name in self.decided_on
+            ]
+            return and_(*is_)
+        return None if self.where is None else self.where(new)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,34 +199,115 @@ class _Bulk:
 
     text: str
     converted: Sequence[tuple[str, Callable[[Any], Any]]]
+    positions: Sequence[str] = ()
+    """The parameters in their order, for SQLite: names have to be looked up for every row."""
+    arrays: str = ""
+    """The same for PostgreSQL with a whole column as one parameter."""
 
-    def run(self, connection: Connection, rows: Rows) -> None:
-        """Writes the rows."""
+    def run(self, connection: Connection, rows: Rows, *, distinct: bool = False) -> int:
+        """Writes the rows; returns how many were written."""
+        if distinct and self.arrays and len(rows) >= ARRAYS_MIN:
+            return self.run_arrays(connection, rows)
+        if self.positions:
+            return self._run_positions(connection, rows)
         values = [dict(row) for row in rows]
         for name, convert in self.converted:
             for row in values:
                 row[name] = convert(row[name])
-        connection.exec_driver_sql(self.text, values)
+        return connection.exec_driver_sql(self.text, values).rowcount
+
+    def _run_positions(self, connection: Connection, rows: Rows) -> int:
+        converts = dict(self.converted)
+        columns: list[Iterable[Any]] = []
+        for name in self.positions:
+            column = [row[name] for row in rows]
+            convert = converts.get(name)
+            columns.append([convert(value) for value in column] if convert else column)
+        values = list(zip(*columns, strict=True))
+        return connection.exec_driver_sql(self.text, values).rowcount
+
+    def run_arrays(self, connection: Connection, rows: Rows) -> int:
+        """Writes the rows, whole columns at once; returns how many were written."""
+        written = 0
+        for begin in range(0, len(rows), ARRAYS_MAX):
+            some = rows[begin : begin + ARRAYS_MAX]
+            columns = {name: [row[name] for row in some] for name in rows[0]}
+            for name, convert in self.converted:
+                columns[name] = [convert(value) for value in columns[name]]
+            written += connection.exec_driver_sql(self.arrays, columns).rowcount
+        return written
+
+
+@cache
+def _replacing(
+    dialect: Dialect,
+    table: Table,
+    columns: tuple[str, ...],
+    decided_on: tuple[str, ...],
+    keep: frozenset[str],
+) -> _Bulk:
+    """The replacement of many rows, each only if it still is what was decided on."""
+    types = {name: table.c[name].type for name in columns}
+    types |= {f"was_{name}": table.c[name].type for name in decided_on}
+    lists = [bindparam(name, type_=postgresql.ARRAY(kind)) for name, kind in types.items()]
+    new = func.unnest(*lists).table_valued(*types, name="new").render_derived()
+    key = {column.name for column in table.primary_key}
+    statement = (
+        update(table)
+        .values({name: new.c[name] for name in columns if name not in keep | key})
+        .where(*(table.c[name] == new.c[name] for name in sorted(key)))
+        .where(*(table.c[name].is_not_distinct_from(new.c[f"was_{name}"]) for name in decided_on))
+    )
+    arrays = str(statement.compile(dialect=dialect))
+    return _Bulk("", _converted(dialect, table, columns, decided_on), arrays=arrays)
 
 
 @cache
 def _bulk(
     dialect: Dialect, table: Table, columns: tuple[str, ...], conflict: _Conflict | None
 ) -> _Bulk:
-    statement: Any
-    if dialect.name == "postgresql":
-        named, statement = dialect, postgresql.insert(table)
-    else:
-        named, statement = sqlite.dialect(paramstyle="named"), sqlite.insert(table)
-    if conflict:
-        new = statement.excluded
-        key = {column.name for column in table.primary_key}
-        statement = statement.on_conflict_do_update(
-            index_elements=list(table.primary_key),
-            set_={name: new[name] for name in columns if name not in key | conflict.keep},
-            where=None if conflict.where is None else conflict.where(new),
+    if dialect.name != "postgresql":
+        qmark = sqlite.dialect(paramstyle="qmark")
+        compiled = _resolved(sqlite.insert(table), table, columns, conflict).compile(
+            dialect=qmark, column_keys=columns
         )
-    text = str(statement.compile(dialect=named, column_keys=columns))
-    types = [(name, table.c[name].type.dialect_impl(named)) for name in columns]
-    processors = [(name, found.bind_processor(named)) for name, found in types]
-    return _Bulk(text, [(name, convert) for name, convert in processors if convert])
+        decided_on = conflict.decided_on if conflict else ()
+        return _Bulk(
+            str(compiled), _converted(qmark, table, columns, decided_on), compiled.positiontup
+        )
+    one = _resolved(postgresql.insert(table), table, columns, conflict)
+    text = str(one.compile(dialect=dialect, column_keys=columns))
+    lists = [bindparam(name, type_=postgresql.ARRAY(table.c[name].type)) for name in columns]
+    new = func.unnest(*lists).table_valued(*columns, name="new").render_derived()
+    whole = postgresql.insert(table).from_select(
+        columns, select(*(new.c[name] for name in columns))
+    )
+    arrays = str(_resolved(whole, table, columns, conflict).compile(dialect=dialect))
+    return _Bulk(text, _converted(dialect, table, columns), arrays=arrays)
+
+
+def _resolved(
+    statement: Any, table: Table, columns: tuple[str, ...], conflict: _Conflict | None
+) -> Any:
+    """The insertion, with what happens to rows that are there already."""
+    if conflict is None:
+        return statement
+    new = statement.excluded
+    key = {column.name for column in table.primary_key}
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key),
+        set_={name: new[name] for name in columns if name not in key | conflict.keep},
+        where=conflict.condition(table, new),
+    )
+
+
+def _converted(
+    dialect: Dialect, table: Table, columns: Sequence[str], decided_on: Sequence[str] = ()
+) -> Sequence[tuple[str, Callable[[Any], Any]]]:
+    """The columns that the database keeps in another form, and how each gets there."""
+    kinds = {name: table.c[name].type for name in columns}
+    kinds |= {f"was_{name}": table.c[name].type for name in decided_on}
+    processors = (
+        (name, kind.dialect_impl(dialect).bind_processor(dialect)) for name, kind in kinds.items()
+    )
+    return [(name, convert) for name, convert in processors if convert]

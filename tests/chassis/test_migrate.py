@@ -66,11 +66,11 @@ def test_upgrading_again_changes_nothing(service: str, address: str) -> None:
 
 @pytest.mark.parametrize("service", MIGRATED)
 def test_every_merchants_rows_are_keyed_by_merchant_first(service: str) -> None:
-    """The ledger and the outbox are keyed by the number that orders them."""
+    """The ledger, stores' edits and the outbox are keyed by the number that orders them."""
     metadata = importlib.import_module(f"services.{service}.store").Row.metadata
     for table in metadata.tables.values():
         first = next(iter(table.primary_key)).name
-        ordered = table.name in {"outbox", "movements"}
+        ordered = table.name in {"outbox", "movements", "stock_edits"}
         assert first == "merchant_id" or ordered, table.name
         assert "merchant_id" in table.columns, table.name
 

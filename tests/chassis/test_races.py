@@ -17,7 +17,7 @@ from sqlalchemy import Connection, func, select
 
 from services.chassis.database import Transaction
 from services.chassis.engines import open_engine
-from services.chassis.plumbing import EPOCH, OutboxEvent
+from services.chassis.plumbing import EPOCH
 from tests.chassis import acknowledging
 from tests.chassis.counter import COUNTERS, JOURNAL, PLUMBING, Counter, create_tables, opened
 from tests.chassis.test_database import add, adding, effects, outcome, totals
@@ -119,8 +119,10 @@ async def test_the_outbox_skips_nothing(shared: str) -> None:
         engine = open_engine(shared, writing=True)
         for number, pause in enumerate(pauses[writer]):
             with engine.begin() as connection:
-                event = OutboxEvent(f"{writer}-{number}", "m", "", f"w/{writer}", Empty(), EPOCH)
-                PLUMBING.append(connection, [event])
+                transaction = Transaction(connection, EPOCH)
+                transaction.emit("m", f"w/{writer}", Empty())
+                (event,) = transaction.events
+                PLUMBING.append(connection, [event | {"event_id": f"{writer}-{number}"}])
                 time.sleep(pause)
         engine.dispose()
 

@@ -1,0 +1,121 @@
+"""Writing many rows at once: each value in its column, whatever the order, on each database."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    select,
+)
+
+from services.chassis.engines import open_engine
+from services.chassis.plumbing import UtcTime
+from services.chassis.statements import StaleError, append, save_decided, upsert
+
+NOON = datetime(2026, 7, 4, 12, tzinfo=UTC)
+COUNTS = [1, 19, 20, 21, 500]
+"""Around the number of rows from which PostgreSQL gets whole columns."""
+
+THINGS = Table(
+    "things",
+    MetaData(),
+    Column("owner", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("first", BigInteger),
+    Column("second", BigInteger),
+    Column("note", String),
+    Column("body", LargeBinary),
+    Column("good", Boolean, nullable=False),
+    Column("time", UtcTime),
+)
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[Engine]:
+    found = open_engine(url, writing=True)
+    with found.begin() as connection:
+        THINGS.metadata.create_all(connection)
+    yield found
+    found.dispose()
+
+
+def rows(count: int, **other: Any) -> list[dict[str, Any]]:
+    """Rows whose columns stand in another order than the table's."""
+    return [
+        {
+            "time": NOON + timedelta(seconds=number) if number % 3 else None,
+            "second": number + 1_000_000,
+            "good": number % 2 == 0,
+            "name": f'thing {number} "{{,}}\\ ü',
+            "first": number if number % 5 else None,
+            "body": bytes([number % 256, 0, 255]) if number % 4 else None,
+            "owner": "me",
+            "note": None if number % 7 else "",
+        }
+        | other
+        for number in range(count)
+    ]
+
+
+def stored(connection: Connection) -> list[dict[str, Any]]:
+    found = connection.execute(select(THINGS)).mappings()
+    return sorted(map(dict, found), key=lambda row: row["second"] % 1_000_000)
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_what_is_appended_is_there_as_it_was_given(engine: Engine, count: int) -> None:
+    with engine.begin() as connection:
+        append(connection, THINGS, rows(count))
+        assert stored(connection) == rows(count)
+
+
+@pytest.mark.parametrize("distinct", [True, False])
+@pytest.mark.parametrize("count", COUNTS)
+def test_what_is_upserted_replaces_what_was_there(
+    engine: Engine, count: int, distinct: bool
+) -> None:
+    with engine.begin() as connection:
+        append(connection, THINGS, rows(count // 2, note="old", first=-1))
+        upsert(connection, THINGS, rows(count, note="new"), keep=["first"], distinct=distinct)
+        kept = rows(count // 2, note="new", first=-1)
+        assert stored(connection) == [*kept, *rows(count, note="new")[count // 2 :]]
+
+
+def decided(before: Sequence[dict[str, Any] | None], **after: Any) -> list[dict[str, Any]]:
+    """What was decided on these rows, with what they were; None where there was none."""
+    return [
+        row | after | {"was_second": known["second"] if known else None}
+        for row, known in zip(rows(len(before)), before, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_what_was_decided_is_saved_while_it_still_is_what_was_decided_on(
+    engine: Engine, count: int
+) -> None:
+    known = rows(count // 2)
+    before = [*known, *([None] * (count - count // 2))]
+    with engine.begin() as connection:
+        append(connection, THINGS, known)
+        save_decided(connection, THINGS, decided(before, note="decided"), ["second"])
+        assert stored(connection) == rows(count, note="decided")
+
+
+@pytest.mark.parametrize("count", [2, 20, 500])
+def test_what_was_decided_on_something_else_is_not_saved(engine: Engine, count: int) -> None:
+    with engine.begin() as connection:
+        append(connection, THINGS, rows(count))
+        changed = rows(count)[-1] | {"second": 7}
+        upsert(connection, THINGS, [changed])
+        with pytest.raises(StaleError):
+            save_decided(connection, THINGS, decided(rows(count), note="stale"), ["second"])
