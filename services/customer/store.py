@@ -1,7 +1,7 @@
 """Rows of customer, and the only SQL."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,10 +12,12 @@ from sqlmodel import Field, SQLModel
 
 from services.chassis.plumbing import NAMING, Plumbing, UtcTime
 from services.chassis.statements import among, append, keys, upsert
-from services.customer.rules import Customer, Origin
+from services.customer.rules.matches import Match, Rule
+from services.customer.rules.profiles import Customer, Key, Origin
 
-Key = tuple[str, str]
-"""A merchant and something of theirs."""
+EXAMPLES_MAX = 10
+_MERGED = sa.text("survivor_id IS NOT NULL")
+_WAITS = sa.text("rule = 'AMBIGUOUS'")
 
 
 class Row(SQLModel, registry=registry(metadata=MetaData(naming_convention=NAMING))):
@@ -29,6 +31,13 @@ class CustomerRow(Row, table=True):
     __table_args__ = (
         Index(None, "merchant_id", "email_key"),
         Index(None, "merchant_id", "pos_customer_id", unique=True),
+        Index(
+            "ix_customers_merged",
+            "merchant_id",
+            "survivor_id",
+            sqlite_where=_MERGED,
+            postgresql_where=_MERGED,
+        ),
     )
 
     merchant_id: str = Field(primary_key=True)
@@ -43,35 +52,139 @@ class CustomerRow(Row, table=True):
     origin: str
     create_time: datetime = Field(sa_type=UtcTime)
     update_time: datetime = Field(sa_type=UtcTime)
+    sync_time: datetime | None = Field(sa_type=UtcTime)
+    merged_into: str | None
+    """NULL where it stands for itself, and so are the next two."""
+    survivor_id: str | None
+    merge_time: datetime | None = Field(sa_type=UtcTime)
+
+
+class MatchRow(Row, table=True):
+    """An order, and the profile that it was matched to."""
+
+    __tablename__ = "matches"
+    __table_args__ = (
+        Index(None, "merchant_id", "customer_id", "channel_id", "order_id"),
+        Index(
+            "ix_matches_waiting",
+            "merchant_id",
+            "email_key",
+            sqlite_where=_WAITS,
+            postgresql_where=_WAITS,
+        ),
+    )
+
+    merchant_id: str = Field(primary_key=True)
+    channel_id: str = Field(primary_key=True)
+    order_id: str = Field(primary_key=True)
+    customer_id: str
+    """The profile that carried the address; empty while the order waits."""
+    rule: str
+    email: str
+    email_key: str
+    match_time: datetime = Field(sa_type=UtcTime)
+
+
+class CollisionRow(Row, table=True):
+    """An address that several profiles carry."""
+
+    __tablename__ = "collisions"
+
+    merchant_id: str = Field(primary_key=True)
+    email_key: str = Field(primary_key=True)
+    since: datetime = Field(sa_type=UtcTime)
 
 
 PLUMBING = Plumbing(Row.metadata)
 CUSTOMERS = Row.metadata.tables["customers"]
-_c = CUSTOMERS.c
+MATCHES = Row.metadata.tables["matches"]
+COLLISIONS = Row.metadata.tables["collisions"]
+_c, _m, _k = CUSTOMERS.c, MATCHES.c, COLLISIONS.c
 
 _BY_ADDRESS = sa.select(CUSTOMERS).where(among(keys(), _c.merchant_id, _c.email_key))
 _BY_POS_ID = sa.select(CUSTOMERS).where(among(keys(), _c.merchant_id, _c.pos_customer_id))
+_BY_ID = sa.select(CUSTOMERS).where(among(keys(), _c.merchant_id, _c.customer_id))
+_MERGED_INTO = sa.select(CUSTOMERS).where(among(keys(), _c.merchant_id, _c.survivor_id))
+
+_MATCHES = sa.select(MATCHES).where(among(keys(), _m.merchant_id, _m.channel_id, _m.order_id))
+_MATCHED = among(keys(), _m.merchant_id, _m.customer_id)
+_COUNT_MATCHED = sa.select(sa.func.count()).select_from(MATCHES).where(_MATCHED)
+_OF_ADDRESS = (
+    _m.rule == sa.literal_column("'AMBIGUOUS'"),
+    among(keys(), _m.merchant_id, _m.email_key),
+)
+_WAITING = (
+    sa.select(_m.merchant_id, _m.channel_id, _m.order_id)
+    .where(*_OF_ADDRESS)
+    .order_by(_m.merchant_id, _m.channel_id, _m.order_id)
+)
+_COUNT_WAITING = (
+    sa.select(_m.email_key, sa.func.count().label("orders"))
+    .where(*_OF_ADDRESS)
+    .group_by(_m.email_key)
+)
+_FORGET_COLLISIONS = sa.delete(COLLISIONS).where(among(keys(), _k.merchant_id, _k.email_key))
+
+_owners = (
+    sa.select(_c.email_key, sa.func.coalesce(_c.survivor_id, _c.customer_id).label("customer_id"))
+    .where(among(keys(), _c.merchant_id, _c.email_key))
+    .distinct()
+    .subquery()
+)
+_ranked = sa.select(
+    _owners,
+    sa.func.count().over(partition_by=_owners.c.email_key).label("profiles"),
+    sa.func.row_number()
+    .over(partition_by=_owners.c.email_key, order_by=_owners.c.customer_id)
+    .label("number"),
+).subquery()
+_OWNERS = (
+    sa.select(_ranked)
+    .where(_ranked.c.number <= EXAMPLES_MAX)
+    .order_by(_ranked.c.email_key, _ranked.c.number)
+)
 
 
-def by_address_or_pos_id(
-    connection: Connection, email_keys: Collection[Key], pos_ids: Collection[Key]
-) -> list[Customer]:
-    """All profiles that have one of the addresses, or that the point of sale knows by one of the
-    ids.
+@dataclass(frozen=True, slots=True)
+class Collision:
+    """An address that several profiles carry, and what waits for it."""
+
+    email_key: str
+    since: datetime
+    profiles: int
+    examples: tuple[str, ...]
+    """Ids of the profiles, at most ten."""
+    orders: int
+    """How many wait."""
+
+
+def carriers(connection: Connection, addresses: Collection[Key]) -> dict[Key, Customer]:
+    """All profiles that have one of the addresses (merchant, key), and those whom they were merged
+    into, by key.
     """
-    found: dict[Key, Customer] = {}
-    for statement, wanted in ((_BY_ADDRESS, email_keys), (_BY_POS_ID, pos_ids)):
-        for row in connection.execute(statement, {"keys": sorted(wanted)}) if wanted else ():
-            found[row.merchant_id, row.customer_id] = _customer(row)
-    return list(found.values())
+    found = _customers(connection, _BY_ADDRESS, addresses)
+    return found | by_id(connection, {one.survivor_key for one in found.values()} - found.keys())
 
 
-def get(connection: Connection, merchant_id: str, customer_id: str) -> Customer | None:
-    """The profile, if it is known."""
-    row = connection.execute(
-        sa.select(CUSTOMERS).where(_c.merchant_id == merchant_id, _c.customer_id == customer_id)
-    ).first()
-    return _customer(row) if row else None
+def by_pos_id(connection: Connection, pos_ids: Collection[Key]) -> dict[Key, Customer]:
+    """The profiles that the point of sale knows by these ids (merchant, id), by key."""
+    return _customers(connection, _BY_POS_ID, pos_ids)
+
+
+def by_id(connection: Connection, wanted: Collection[Key]) -> dict[Key, Customer]:
+    """The profiles with these keys (merchant, customer id), by key."""
+    return _customers(connection, _BY_ID, wanted)
+
+
+def merged_into(connection: Connection, survivors: Collection[Key]) -> dict[Key, Customer]:
+    """All profiles whose orders belong to these ones since a merge, by key."""
+    return _customers(connection, _MERGED_INTO, survivors)
+
+
+def family(connection: Connection, customer: Customer) -> dict[Key, Customer]:
+    """The one whom a profile's orders belong to, and all that were merged into that one, by key."""
+    survivor = {customer.survivor_key}
+    return by_id(connection, survivor) | merged_into(connection, survivor)
 
 
 def page(
@@ -92,10 +205,102 @@ def save(connection: Connection, new: Sequence[Customer], old: Sequence[Customer
     upsert(connection, CUSTOMERS, [_values(customer) for customer in old])
 
 
+def matches(
+    connection: Connection, wanted: Collection[tuple[str, str, str]]
+) -> dict[tuple[str, str, str], Match]:
+    """What is kept of these orders (merchant, channel, order), by the same."""
+    rows = connection.execute(_MATCHES, {"keys": sorted(wanted)}) if wanted else ()
+    return {(row.merchant_id, row.channel_id, row.order_id): _match(row) for row in rows}
+
+
+def save_matches(connection: Connection, saved: Iterable[Match]) -> None:
+    """Keeps orders' matches, in place of what was kept before."""
+    upsert(connection, MATCHES, [asdict(one) | {"rule": one.rule.value} for one in saved])
+
+
+def count_matches(connection: Connection, customers: Collection[Key]) -> int:
+    """How many orders were matched to these profiles."""
+    if not customers:
+        return 0
+    return int(connection.execute(_COUNT_MATCHED, {"keys": sorted(customers)}).scalar_one())
+
+
+def match_page(
+    connection: Connection, customers: Collection[Key], after: tuple[str, str], count: int
+) -> list[Match]:
+    """Up to `count` orders of these profiles behind `after` (channel, order), by the same."""
+    (merchant_id, customer_id), *others = sorted(customers)
+    of_one = (_m.merchant_id == merchant_id, _m.customer_id == customer_id)
+    found = sa.select(MATCHES).where(*((_MATCHED,) if others else of_one))
+    found = found.where(sa.tuple_(_m.channel_id, _m.order_id) > sa.tuple_(*map(sa.literal, after)))
+    found = found.order_by(_m.channel_id, _m.order_id).limit(count)
+    given = {"keys": sorted(customers)} if others else {}
+    return [_match(row) for row in connection.execute(found, given)]
+
+
+def waiting(connection: Connection, addresses: Collection[Key]) -> list[tuple[str, str, str]]:
+    """Merchant, channel and id of the orders that wait for one of these addresses, in order."""
+    rows = connection.execute(_WAITING, {"keys": sorted(addresses)}) if addresses else ()
+    return [(row.merchant_id, row.channel_id, row.order_id) for row in rows]
+
+
+def save_collisions(
+    connection: Connection, begun: Collection[Key], ended: Collection[Key], now: datetime
+) -> None:
+    """Notes which addresses several profiles carry since now, and which not any more."""
+    if ended:
+        connection.execute(_FORGET_COLLISIONS, {"keys": sorted(ended)})
+    rows = [
+        {"merchant_id": merchant_id, "email_key": email_key, "since": now}
+        for merchant_id, email_key in begun
+    ]
+    upsert(connection, COLLISIONS, rows)
+
+
+def collision_page(
+    connection: Connection, merchant_id: str, after: str, count: int
+) -> list[Collision]:
+    """Up to `count` addresses behind `after` that several profiles carry, by address."""
+    begun = connection.execute(
+        sa.select(_k.email_key, _k.since)
+        .where(_k.merchant_id == merchant_id, _k.email_key > after)
+        .order_by(_k.email_key)
+        .limit(count)
+    ).all()
+    if not begun:
+        return []
+    given = {"keys": [(merchant_id, row.email_key) for row in begun]}
+    orders = {row.email_key: row.orders for row in connection.execute(_COUNT_WAITING, given)}
+    owners: dict[str, list[str]] = {}
+    profiles: dict[str, int] = {}
+    for row in connection.execute(_OWNERS, given):
+        owners.setdefault(row.email_key, []).append(row.customer_id)
+        profiles[row.email_key] = row.profiles
+    return [
+        Collision(
+            email_key=row.email_key,
+            since=row.since,
+            profiles=profiles.get(row.email_key, 0),
+            examples=tuple(owners.get(row.email_key, ())),
+            orders=orders.get(row.email_key, 0),
+        )
+        for row in begun
+    ]
+
+
+def _customers(
+    connection: Connection, statement: sa.Select[Any], wanted: Collection[Key]
+) -> dict[Key, Customer]:
+    rows = connection.execute(statement, {"keys": sorted(wanted)}) if wanted else ()
+    return {(row.merchant_id, row.customer_id): _customer(row) for row in rows}
+
+
 def _values(customer: Customer) -> dict[str, Any]:
     return asdict(customer) | {
         "email_key": customer.email_key,
         "pos_customer_id": customer.pos_customer_id or None,
+        "merged_into": customer.merged_into or None,
+        "survivor_id": customer.survivor_id or None,
         "origin": customer.origin.value,
     }
 
@@ -112,4 +317,21 @@ def _customer(row: sa.Row[Any]) -> Customer:
         origin=Origin(row.origin),
         create_time=row.create_time,
         update_time=row.update_time,
+        sync_time=row.sync_time,
+        merged_into=row.merged_into or "",
+        survivor_id=row.survivor_id or "",
+        merge_time=row.merge_time,
+    )
+
+
+def _match(row: sa.Row[Any]) -> Match:
+    return Match(
+        merchant_id=row.merchant_id,
+        channel_id=row.channel_id,
+        order_id=row.order_id,
+        customer_id=row.customer_id,
+        rule=Rule(row.rule),
+        email=row.email,
+        email_key=row.email_key,
+        match_time=row.match_time,
     )

@@ -5,7 +5,7 @@ the next. Outcomes of many runs are saved in one transaction. A process that die
 in a while, and whoever takes a run next repeats at most one step, under the same request id.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -40,6 +40,7 @@ from services.order.wire import orders as order_wire
 from services.order.wire import requests
 from services.order.wire import sales as sale_wire
 from tillbridge.catalog.v1 import events_pb2 as catalog_events_pb2
+from tillbridge.customer.v1 import events_pb2 as customer_events_pb2
 from tillbridge.events.v1 import events_pb2
 
 RUNS_MAX = 32
@@ -290,12 +291,46 @@ class CatalogFollower:
                     named.update((event.merchant_id, name) for name in references(*item))
         found = await self._database.read(lambda c: orders.awaiting(c, named))
         for part in batches(found, WAKE_MAX):
-            await self._database.apply("wake orders", partial(_wake, keys=part))
+            wake = partial(_wake, keys=part, waits=lambda order: bool(order.awaited))
+            await self._database.apply("wake orders", wake)
 
 
-def _wake(transaction: Transaction, keys: Sequence[OrderKey]) -> None:
+class CustomerFollower:
+    """Lets orders go on that wait for a customer to be told from another, as soon as one can be
+    (BEY-14).
+    """
+
+    request = events_pb2.ReadEventsRequest(
+        feed="customer",
+        consumer="order",
+        types=[customer_events_pb2.OrdersUnblocked.DESCRIPTOR.full_name],
+        max_events=100,
+    )
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def handle(self, events: Sequence[events_pb2.Event]) -> None:
+        """Wakes the orders of these events that still wait for that."""
+        named: list[OrderKey] = []
+        for event in events:
+            unblocked = customer_events_pb2.OrdersUnblocked()
+            if event.data.Unpack(unblocked):
+                named += requests.unblocked_orders(event.merchant_id, unblocked)
+        for part in batches(sorted(set(named)), WAKE_MAX):
+            wake = partial(_wake, keys=part, waits=_waits_for_customer)
+            await self._database.apply("wake orders", wake)
+
+
+def _waits_for_customer(order: Order) -> bool:
+    return order.waiting is not None and order.waiting.reason == "CUSTOMER_AMBIGUOUS"
+
+
+def _wake(
+    transaction: Transaction, keys: Sequence[OrderKey], waits: Callable[[Order], bool]
+) -> None:
     known = orders.orders(transaction.connection, keys, lock=True)
-    waiting = [order for order in known.values() if order.awaited]
+    waiting = [order for order in known.values() if waits(order)]
     saved = [retried(order, transaction.now) for order in waiting]
     orders.save_orders(transaction.connection, saved, known, keep_leases=True)
     for order in saved:

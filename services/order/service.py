@@ -18,7 +18,14 @@ from services.order.rules import order as order_rules
 from services.order.rules import sale as sale_rules
 from services.order.rules.order import Order, OrderKey
 from services.order.rules.sale import Sale, SaleKey
-from services.order.run import CatalogFollower, OrderRuns, StockTakes, tell_order, tell_sale
+from services.order.run import (
+    CatalogFollower,
+    CustomerFollower,
+    OrderRuns,
+    StockTakes,
+    tell_order,
+    tell_sale,
+)
 from services.order.store import orders, sales
 from services.order.store.statements import Page
 from services.order.wire import orders as order_wire
@@ -304,12 +311,15 @@ def build(parts: Parts) -> Wiring:
     runs = OrderRuns(parts.database, peers)
     takes = StockTakes(parts.database, peers)
     parts.database.on_commit += [runs.pool.wake, takes.pool.wake]
-    follower = CatalogFollower(parts.database)
+    items, customers = CatalogFollower(parts.database), CustomerFollower(parts.database)
     contracts = {
         pb.DESCRIPTOR.services_by_name["OrderService"]: OrderService(parts.database, peers),
         fulfillment_pb2.DESCRIPTOR.services_by_name["FulfillmentService"]: FulfillmentService(),
     }
-    following = partial(
-        follow, parts.connect("catalog"), parts.identity, follower.request, follower.handle
-    )
-    return Wiring(contracts, [runs.pool.run, takes.pool.run, following])
+    following = [
+        partial(follow, parts.connect("catalog"), parts.identity, items.request, items.handle),
+        partial(
+            follow, parts.connect("customer"), parts.identity, customers.request, customers.handle
+        ),
+    ]
+    return Wiring(contracts, [runs.pool.run, takes.pool.run, *following])

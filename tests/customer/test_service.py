@@ -95,9 +95,9 @@ async def test_two_processes_make_one_profile(service: Running) -> None:
         pytest.skip("SQLite has one writing process")
     async with running("customer", PLUMBING, build, service.settings) as other:
         stubs = [CustomerServiceStub(one.channel) for one in (service, other)]
-        for n in range(20):
+        for n in range(5):
             answers = await asyncio.gather(
-                *(match(stub, f"buyer-{n}@example.com") for stub in stubs * 4)
+                *(match(stub, f"buyer-{n}@example.com") for stub in stubs * 32)
             )
             assert sum(answer.created for answer in answers) == 1
             assert len({answer.customer.customer_id for answer in answers}) == 1
@@ -126,7 +126,7 @@ async def test_two_profiles_with_one_address_both_stay_and_no_order_is_guessed(
     async with refused("CUSTOMER_AMBIGUOUS") as facts:
         await match(customers, "family@example.com")
     assert {one.customer_id for one in both} == set(facts["customer_ids"].split(","))
-    assert "merge" in facts["message"]
+    assert "MergeCustomers" in facts["message"]
 
 
 async def test_a_refused_call_does_not_spoil_its_neighbors(
@@ -170,6 +170,9 @@ async def test_reports_may_come_twice_and_out_of_order(
     new = pb.PosCustomer(pos_customer_id="p-1", email="new@example.com", name="New", version=2)
     answers = [await upsert(customers, *batch) for batch in ([new], [old], [new], [old, new, old])]
     assert {"New"} == {one.name for batch in answers for one in batch}
+    for batch in answers:
+        for one in batch:
+            one.ClearField("sync_time")  # the second report of the newer version is a report too
     assert len({one.SerializeToString() for batch in answers for one in batch}) == 1
     assert len(await told(service)) == 1
     assert (await match(customers, "old@example.com")).created

@@ -25,6 +25,7 @@ from tests.harness import MERCHANT
 from tillbridge.catalog.v1 import catalog_pb2
 from tillbridge.catalog.v1 import events_pb2 as catalog_events_pb2
 from tillbridge.customer.v1 import customer_pb2
+from tillbridge.customer.v1 import events_pb2 as customer_events_pb2
 from tillbridge.errors.v1 import errors_pb2
 from tillbridge.events.v1 import events_pb2
 from tillbridge.inventory.v1 import channels_pb2, inventory_pb2
@@ -62,6 +63,8 @@ class World:
     pos_versions: dict[str, int] = field(default_factory=dict)
     """What reservations were committed with, where that was something."""
     events: list[events_pb2.Event] = field(default_factory=list)
+    """What the catalog tells."""
+    customer_events: list[events_pb2.Event] = field(default_factory=list)
     calls: list[tuple[str, Message]] = field(default_factory=list)
     faults: dict[str, deque[Fault]] = field(default_factory=lambda: defaultdict(deque))
     answers: dict[tuple[str, str], tuple[bytes, Message]] = field(default_factory=dict)
@@ -105,16 +108,12 @@ class World:
             product_id=f"of-{item_id}",
             items=[catalog_events_pb2.ProductItem(item_id=item_id, sku=sku)],
         )
-        data = AnyMessage()
-        data.Pack(changed)
-        self.events.append(
-            events_pb2.Event(
-                type=changed.DESCRIPTOR.full_name,
-                merchant_id=MERCHANT,
-                cursor=len(self.events) + 1,
-                data=data,
-            )
-        )
+        _tell(self.events, changed)
+
+    def unblock(self, channel_id: str, *order_ids: str) -> None:
+        """The customer service tells that these orders may go on."""
+        message = customer_events_pb2.OrdersUnblocked(channel_id=channel_id, order_ids=order_ids)
+        _tell(self.customer_events, message)
 
     async def answer(
         self, request: Request, context: Context, effect: Callable[[Request], Response]
@@ -276,26 +275,39 @@ class World:
         return inventory_pb2.AdjustStockResponse()
 
 
+def _tell(events: list[events_pb2.Event], message: Message) -> None:
+    data = AnyMessage()
+    data.Pack(message)
+    events.append(
+        events_pb2.Event(
+            type=message.DESCRIPTOR.full_name,
+            merchant_id=MERCHANT,
+            cursor=len(events) + 1,
+            data=data,
+        )
+    )
+
+
 async def _abort(context: Context, error: DomainError) -> None:
     details = status.to_status(error).SerializeToString()
     await context.abort(status.grpc_code(error), error.message, ((status.DETAILS_KEY, details),))
 
 
 class Feed:
-    """The catalog's feed, for one consumer."""
+    """A service's feed, for one consumer."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, told: list[events_pb2.Event]) -> None:
+        self._told = told
         self._acked = 0
 
     async def read(
         self, _request: events_pb2.ReadEventsRequest, _context: Context
     ) -> events_pb2.ReadEventsResponse:
         tries = 20  # waits for a shorter time than it was asked to, which a feed may do
-        while not self._world.events[self._acked :] and tries:
+        while not self._told[self._acked :] and tries:
             await asyncio.sleep(0.01)
             tries -= 1
-        found = self._world.events[self._acked :]
+        found = self._told[self._acked :]
         return events_pb2.ReadEventsResponse(events=found, next_cursor=self._acked + len(found))
 
     async def ack(
@@ -363,7 +375,7 @@ class Fakes:
 async def fakes() -> AsyncIterator[Fakes]:
     """Runs them until the block ends."""
     world = World()
-    feed = Feed(world)
+    feed, customer_feed = Feed(world.events), Feed(world.customer_events)
 
     def answering(effect: Callable[[Any], Any]) -> Callable[[Any, Context], Awaitable[Message]]:
         async def answer(request: Any, context: Context) -> Message:
@@ -384,7 +396,11 @@ async def fakes() -> AsyncIterator[Fakes]:
             }
         ),
         customer=FakeService(
-            {"/tillbridge.customer.v1.CustomerService/MatchCustomer": answering(world.match)}
+            {
+                "/tillbridge.customer.v1.CustomerService/MatchCustomer": answering(world.match),
+                f"{events}/ReadEvents": customer_feed.read,
+                f"{events}/AckEvents": customer_feed.ack,
+            }
         ),
         inventory=FakeService(
             {

@@ -128,6 +128,18 @@ async def test_older_and_equal_documents_change_nothing(shop: Shop) -> None:
     assert told == len(await shop.events(events_pb2.OrderChanged, events_pb2.SaleChanged))
 
 
+@pytest.mark.rule("SOR-04")
+async def test_an_order_tells_where_it_came_from_when_and_what_is_wrong(shop: Shop) -> None:
+    shop.stock()
+    answer = await shop.ingest(document("A", lines=[line("UNKNOWN", "1")]))
+    assert answer.order.sync_time == answer.order.create_time
+    order = await shop.becomes("A", RECEIVED, "ITEM_NOT_FOUND")
+    assert (order.channel_id, order.document.order_id) == (CHANNEL, "A")
+    assert "UNKNOWN" in order.waiting_message
+    await shop.ingest(document("A", 9, lines=[line("UNKNOWN", "1")]))
+    assert (await shop.order("A")).sync_time.ToDatetime() > order.sync_time.ToDatetime()
+
+
 @pytest.mark.rule("ORD-11")
 async def test_an_order_that_comes_many_times_at_once_is_one_order(shop: Shop) -> None:
     shop.stock()

@@ -1,13 +1,9 @@
-"""${message}
+"""${message}"""
 
-Revision ID: ${up_revision}
-Revises: ${down_revision | comma,n}
-"""
-
-import services.chassis.plumbing
 import sqlalchemy as sa
-import sqlmodel
 from alembic import op
+
+from services.chassis.plumbing import UtcTime
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}

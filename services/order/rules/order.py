@@ -19,7 +19,7 @@ REFUSED_SECONDS_MAX = 300
 
 WAYS_OUT = {
     "INSUFFICIENT_STOCK": "count or receive stock, or have the store change the order",
-    "CUSTOMER_AMBIGUOUS": "leave the address to one of the profiles",
+    "CUSTOMER_AMBIGUOUS": "the order then goes on by itself",
     "REGISTER_MISSING": "set the channel's register",
     "OUTLET_NOT_FOUND": "create the outlet, or tie the store's method to another one",
     "CHANNEL_NOT_FOUND": "connect the channel again",
@@ -155,6 +155,8 @@ class Order:
     """The references (`references`) that the catalog has to know first."""
     due_time: datetime | None = None
     """When its run goes on; None when there is nothing to do."""
+    sync_time: datetime | None = None
+    """When its document was read from the store; None before. SOR-04."""
 
     @property
     def state(self) -> OrderState:
@@ -191,7 +193,13 @@ def take(document: Document, known: Order | None, key: OrderKey, now: datetime) 
         return None
     order = known or reported(key, now)
     return replace(
-        order, document=document, waiting=None, awaited=frozenset(), due_time=now, update_time=now
+        order,
+        document=document,
+        waiting=None,
+        awaited=frozenset(),
+        due_time=now,
+        update_time=now,
+        sync_time=now,
     )
 
 

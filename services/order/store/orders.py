@@ -177,6 +177,7 @@ def _order_row(order: Order) -> dict[str, Any]:
         "due_time": order.due_time,
         "create_time": order.create_time,
         "update_time": order.update_time,
+        "sync_time": order.sync_time,
     }
 
 
@@ -205,4 +206,5 @@ def _order(row: Any) -> Order:
         waiting=waiting,
         awaited=frozenset(_AWAITED.validate_json(row.awaited)),
         due_time=row.due_time,
+        sync_time=row.sync_time,
     )

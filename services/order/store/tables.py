@@ -48,6 +48,8 @@ class OrderRow(Row, table=True):
     """Until when a process has taken its run."""
     create_time: datetime = Field(sa_type=UtcTime)
     update_time: datetime = Field(sa_type=UtcTime)
+    sync_time: datetime | None = Field(sa_type=UtcTime)
+    """When the document was read from the store; NULL before, and for older rows."""
 
 
 class SourceDocumentRow(Row, table=True):

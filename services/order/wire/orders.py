@@ -148,6 +148,7 @@ def order_message(order: Order, source_document: str = "") -> pb.Order:
         sale_id=order.sale_id,
         create_time=time_message(order.create_time),
         update_time=time_message(order.update_time),
+        sync_time=time_message(order.sync_time),
     )
 
 

@@ -21,6 +21,7 @@ from services.order.wire.scalars import quantity, quantity_text, time_message
 from tillbridge.catalog.v1 import catalog_pb2
 from tillbridge.catalog.v1 import events_pb2 as catalog_events_pb2
 from tillbridge.customer.v1 import customer_pb2
+from tillbridge.customer.v1 import events_pb2 as customer_events_pb2
 from tillbridge.errors.v1 import errors_pb2
 from tillbridge.inventory.v1 import channels_pb2, inventory_pb2
 
@@ -65,13 +66,18 @@ def _reason(number: errors_pb2.ErrorReason.ValueType) -> str:
 
 
 def match_customer(key: OrderKey, found: Document) -> customer_pb2.MatchCustomerRequest:
-    """Asks for the buyer; another buyer on the same order is another request."""
+    """Asks for the buyer; another buyer on the same order, or a former one again, is another
+    request.
+    """
     told = "\0".join((found.email, found.buyer_name, found.phone)).encode()
+    names = ("buyer", str(found.version), blake2b(told, digest_size=8).hexdigest())
     return customer_pb2.MatchCustomerRequest(
-        request_id=_request_id(key, "match", blake2b(told, digest_size=8).hexdigest()),
+        request_id=_request_id(key, *names),
         email=found.email,
         name=found.buyer_name,
         phone=found.phone,
+        channel_id=key.channel_id,
+        order_id=key.order_id,
     )
 
 
@@ -170,3 +176,10 @@ def channel(message: channels_pb2.Channel) -> Channel:
 def changed_items(message: catalog_events_pb2.ProductChanged) -> Iterable[tuple[str, str]]:
     """Item id and SKU of each item of a changed product."""
     return [(item.item_id, item.sku) for item in message.items]
+
+
+def unblocked_orders(
+    merchant_id: str, message: customer_events_pb2.OrdersUnblocked
+) -> Iterable[OrderKey]:
+    """The orders that may go on."""
+    return [OrderKey(merchant_id, message.channel_id, order_id) for order_id in message.order_ids]

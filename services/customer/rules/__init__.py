@@ -1,0 +1,1 @@
+"""What customer decides: pure functions over small values, by noun."""
