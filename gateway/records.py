@@ -8,6 +8,8 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, TypeVar
 
@@ -54,6 +56,19 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON number")
 
 
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A record that was put aside."""
+
+    kind: str
+    name: str
+    why: str
+
+
+PUT_ASIDE: ContextVar[list[Aside] | None] = ContextVar("put_aside", default=None)
+"""Takes what is put aside, where somebody wants to list it."""
+
+
 def kept(
     platform: str, kind: str, records: Iterable[Any], make: Callable[[Record], Made | None]
 ) -> list[Made]:
@@ -77,6 +92,8 @@ def kept(
 
 def quarantine(platform: str, kind: str, name: str, why: str) -> None:
     """Puts a record aside: it is logged and counted, and the others go on."""
+    if (listed := PUT_ASIDE.get()) is not None:
+        listed.append(Aside(kind, name, why))
     log.warning("record put aside", platform=platform, record=kind, id=name, why=why)
     QUARANTINED.labels(platform, kind).inc()
 

@@ -15,6 +15,7 @@ import typer
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rich.console import Console
 
+from services import check as stock_check
 from services.chassis.auth import Tokens, write_key
 from services.chassis.settings import CONTEXTS, Context, Settings
 from services.supervisor import Process, Supervisor, until
@@ -105,6 +106,41 @@ def _service_health(context: Context, settings: Settings) -> str:
     if answer.status == health_pb2.HealthCheckResponse.SERVING:
         return ""
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+
+
+@app.command(
+    name="import",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+)
+def import_catalog(context: typer.Context) -> None:
+    """Imports whole catalogs: products, list, show, rows, approve, cancel, undo."""
+    # The gateway reads the files, and nobody below it knows it: this process becomes its command.
+    command = [sys.executable, "-m", "gateway.imports", *context.args]
+    os.execv(sys.executable, command)  # noqa: S606  (no shell; what was typed is passed on as it is)
+
+
+@app.command()
+def check(
+    merchant: Annotated[str, typer.Option(help="Whose stock.")],
+    *,
+    repair: Annotated[bool, typer.Option(help="Set right what is wrong, after a yes.")] = False,
+    yes: Annotated[bool, typer.Option(help="Say yes beforehand.")] = False,
+) -> None:
+    """Proves that levels are the sums of the ledger, and online stock that of its terms.
+
+    The exit code is 0 when all is right, or was set right, else 1.
+    """
+
+    def agree(found: int) -> bool:
+        return yes or typer.confirm(f"set {found} right?")
+
+    try:
+        right = stock_check.run(Settings(), merchant, repair=repair, agree=agree, say=_say)
+    except grpc.RpcError as error:
+        _say(f"inventory does not answer: {error.details()}")
+        right = False
+    sys.exit(0 if right else 1)
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """A catalog that runs, on each kind of database, beside a feed that tells it of channels."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -24,8 +24,10 @@ from tests.harness import (
     service_metadata,
     settings,
 )
+from tillbridge.attention.v1 import attention_pb2
+from tillbridge.catalog.v1 import attention_pb2 as catalog_attention_pb2
 from tillbridge.catalog.v1 import catalog_pb2 as pb
-from tillbridge.catalog.v1 import events_pb2
+from tillbridge.catalog.v1 import drift_pb2, events_pb2
 from tillbridge.catalog.v1.catalog_pb2_grpc import CatalogServiceStub
 from tillbridge.events.v1 import events_pb2 as feed_pb
 from tillbridge.events.v1.events_pb2_grpc import EventFeedStub
@@ -67,24 +69,62 @@ class Shop:
 
         await eventually(known)
 
-    async def upsert(self, *products: pb.Product) -> list[str]:
+    async def upsert(
+        self, *products: pb.Product, cause: str = "", validate_only: bool = False
+    ) -> list[str]:
         """Reports products; gives what became of each, such as `CREATED`."""
-        return [
-            pb.UpsertOutcome.Name(one.outcome).removeprefix("UPSERT_OUTCOME_")
-            for one in await self.results(*products)
-        ]
+        found = await self.results(*products, cause=cause, validate_only=validate_only)
+        return [pb.UpsertOutcome.Name(one.outcome).removeprefix("UPSERT_OUTCOME_") for one in found]
 
-    async def results(self, *products: pb.Product) -> list[pb.ProductResult]:
-        request = pb.BatchUpsertProductsRequest(request_id=next(_ids), products=products)
+    async def results(
+        self, *products: pb.Product, cause: str = "", validate_only: bool = False
+    ) -> list[pb.ProductResult]:
+        request = pb.BatchUpsertProductsRequest(
+            request_id=next(_ids), products=products, cause=cause, validate_only=validate_only
+        )
         answer = await self.stub.BatchUpsertProducts(request, metadata=metadata(self.merchant))
         return list(answer.results)
 
-    async def delete(self, product_id: str, version: int = 0) -> bool:
+    async def delete(self, product_id: str, version: int = 0, cause: str = "") -> bool:
+        return (await self.deletion(product_id, version, cause)).deleted
+
+    async def deletion(
+        self, product_id: str, version: int = 0, cause: str = ""
+    ) -> pb.DeleteProductResponse:
         request = pb.DeleteProductRequest(
-            request_id=next(_ids), product_id=product_id, version=version
+            request_id=next(_ids), product_id=product_id, version=version, cause=cause
         )
-        answer = await self.stub.DeleteProduct(request, metadata=metadata(self.merchant))
-        return answer.deleted
+        return await self.stub.DeleteProduct(request, metadata=metadata(self.merchant))
+
+    async def attention(self, page_size: int = 0) -> list[attention_pb2.AttentionGroup]:
+        """What waits for an operator."""
+        request = catalog_attention_pb2.ListAttentionRequest(page_size=page_size)
+        found: list[attention_pb2.AttentionGroup] = []
+        while True:
+            page = await self.stub.ListAttention(request, metadata=metadata(self.merchant))
+            found += page.groups
+            if not page.next_page_token:
+                return found
+            assert len(page.groups) == page_size
+            request.page_token = page.next_page_token
+
+    async def decide(
+        self, cause: str, key: str, *, go_on: bool = True, validate_only: bool = False
+    ) -> tuple[int, int]:
+        """Decides on what waits; gives how many went on or were dropped, and how many wait."""
+        request = catalog_attention_pb2.ResolveAttentionRequest(
+            request_id=next(_ids),
+            cause=attention_pb2.AttentionCause.Value(f"ATTENTION_CAUSE_{cause}"),
+            key=key,
+            decision=(
+                attention_pb2.ATTENTION_DECISION_GO_ON
+                if go_on
+                else attention_pb2.ATTENTION_DECISION_DISCARD
+            ),
+            validate_only=validate_only,
+        )
+        answer = await self.stub.ResolveAttention(request, metadata=metadata(self.merchant))
+        return answer.resolved_count, answer.waiting_count
 
     async def product(self, product_id: str) -> pb.Product:
         request = pb.GetProductRequest(product_id=product_id)
@@ -128,6 +168,20 @@ class Shop:
             error=error,
         )
         await self.stub.ReportListingPush(request, metadata=service_metadata(self.merchant))
+
+    async def report_store_images(
+        self, channel_id: str, product_id: str, version: int, urls: Sequence[str]
+    ) -> None:
+        """Tells which images were added in a store."""
+        request = drift_pb2.ReportListingEditRequest(
+            request_id=next(_ids),
+            channel_id=channel_id,
+            product_id=product_id,
+            version=version,
+            store_fields=drift_pb2.StoreFields(),
+            store_image_urls=urls,
+        )
+        await self.stub.ReportListingEdit(request, metadata=metadata(self.merchant))
 
     async def resolve(self, *references: pb.ItemReference) -> list[pb.ResolvedItem]:
         request = pb.ResolveItemsRequest(references=references)

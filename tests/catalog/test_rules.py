@@ -1,12 +1,13 @@
 """Which products are taken in, and which item an order means, case by case."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import permutations
 
 import pytest
 
-from services.catalog.rules import items, products
+from services.catalog.rules import items
+from services.catalog.rules import shelf as shelves
 from services.catalog.rules.items import Item, Reference
 from services.catalog.rules.products import (
     Image,
@@ -14,10 +15,11 @@ from services.catalog.rules.products import (
     Money,
     Outcome,
     Product,
-    Shelf,
     Stamp,
     Variant,
 )
+from services.catalog.rules.provenance import Source
+from services.catalog.rules.shelf import Shelf, is_old
 from services.chassis.errors import DomainError
 from tests.catalog.samples import LATER, NOON, PRICE, SHIRT, known, plain
 
@@ -26,6 +28,22 @@ SHOP = "mug-shop"
 
 def shelf_with(*entries: Known) -> Shelf:
     return Shelf.of({(one.merchant_id, one.product_id): one for one in entries}, {})
+
+
+def upsert(
+    shelf: Shelf, product: Product, stamp: Stamp, now: datetime, shop: str = SHOP
+) -> Outcome:
+    source = Source("till", "r-1", stamp.observe_time)
+    step = shelves.upserted(shelf, shop, product, stamp, source, now=now)
+    shelf.put(step.after)
+    return step.outcome
+
+
+def delete(shelf: Shelf, version: int, now: datetime) -> bool:
+    stamp = Stamp(version, now)
+    step = shelves.deleted(shelf, SHOP, "mug", stamp, Source("till", "r-1", now), now=now)
+    shelf.put(step.after)
+    return step.outcome is Outcome.UPDATED
 
 
 # --- Which report is the newest -----------------------------------------------------------------
@@ -60,7 +78,7 @@ def test_an_older_report_changes_nothing(
 ) -> None:
     version, observe_time, deleted = known_as
     entry = known(None if deleted else plain(), version, observe_time)  # type: ignore[arg-type]
-    assert products.is_old(Stamp(*reported), entry) == old  # type: ignore[arg-type]
+    assert is_old(Stamp(*reported), entry) == old  # type: ignore[arg-type]
 
 
 @pytest.mark.rule("BEY-08")
@@ -79,9 +97,9 @@ def test_reports_and_deletions_in_any_order_end_in_the_same_product() -> None:
 
 def tell(shelf: Shelf, version: int, product: Product | None) -> None:
     if product:
-        products.upsert(shelf, SHOP, product, Stamp(version, NOON), NOON)
+        upsert(shelf, product, Stamp(version, NOON), NOON)
     else:
-        products.delete(shelf, SHOP, "mug", version, NOON)
+        delete(shelf, version, NOON)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +125,7 @@ def test_a_report_creates_updates_or_changes_nothing(
     before: Known | None, report: tuple[Product, int], expected: tuple[Outcome, int]
 ) -> None:
     shelf = shelf_with(*([before] if before else []))
-    outcome = products.upsert(shelf, SHOP, report[0], Stamp(report[1], LATER), LATER)
+    outcome = upsert(shelf, report[0], Stamp(report[1], LATER), LATER)
     after = shelf.get(SHOP, "mug")
     assert after is not None
     assert (outcome, after.revision) == expected
@@ -132,7 +150,7 @@ def test_a_deletion_leaves_a_tombstone_unless_it_is_old(
     before: Known | None, version: int, deleted: bool
 ) -> None:
     shelf = shelf_with(*([before] if before else []))
-    assert products.delete(shelf, SHOP, "mug", version, LATER) == deleted
+    assert delete(shelf, version, LATER) == deleted
     after = shelf.get(SHOP, "mug")
     assert after is not None
     old = bool(before and version and version < before.stamp.version)
@@ -142,8 +160,8 @@ def test_a_deletion_leaves_a_tombstone_unless_it_is_old(
 
 def test_a_product_that_is_deleted_and_created_in_one_breath_is_news() -> None:
     shelf = shelf_with(known(plain(), 1))
-    products.delete(shelf, SHOP, "mug", 2, LATER)
-    products.upsert(shelf, SHOP, plain(), Stamp(3, LATER), LATER)
+    delete(shelf, 2, LATER)
+    upsert(shelf, plain(), Stamp(3, LATER), LATER)
     (change,) = shelf.changes()
     assert (change.reborn, change.is_news) == (True, True)
 
@@ -216,7 +234,7 @@ def test_a_product_that_cannot_be_taken_in_is_told_what_would_pass(
     shelf = shelf_with(known(SHIRT))
     product = replace(SHIRT, **changes)  # type: ignore[arg-type]  # fields of Product
     with pytest.raises(DomainError) as refusal:
-        products.upsert(shelf, SHOP, product, Stamp(9, LATER), LATER)
+        upsert(shelf, product, Stamp(9, LATER), LATER)
     ((path, message),) = refusal.value.violations
     assert (refusal.value.reason, path) == ("INVALID_FIELD", field)
     assert hint in message
@@ -233,7 +251,7 @@ def test_a_product_that_cannot_be_taken_in_is_told_what_would_pass(
     ],
 )
 def test_a_proper_product_is_taken_in(product: Product) -> None:
-    assert products.upsert(shelf_with(), SHOP, product, Stamp(0, NOON), NOON) is Outcome.CREATED
+    assert upsert(shelf_with(), product, Stamp(0, NOON), NOON) is Outcome.CREATED
 
 
 @pytest.mark.rule("INV-01")
@@ -245,13 +263,13 @@ def test_an_item_of_another_product_is_refused_until_that_gives_it_up() -> None:
     shelf = shelf_with(known(plain("cup")))
     stolen = plain("mug", variants=(Variant("cup-item", retail_price=PRICE),))
     with pytest.raises(DomainError) as refusal:
-        products.upsert(shelf, SHOP, stolen, Stamp(0, LATER), LATER)
+        upsert(shelf, stolen, Stamp(0, LATER), LATER)
     assert refusal.value.violations[0][0] == "variants[0].item_id"
     assert "'cup'" in refusal.value.message
-    assert products.upsert(shelf, "tea-shop", stolen, Stamp(0, LATER), LATER) is Outcome.CREATED
+    assert upsert(shelf, stolen, Stamp(0, LATER), LATER, "tea-shop") is Outcome.CREATED
     other = plain("cup", variants=(Variant("cup-2", retail_price=PRICE),))
-    products.upsert(shelf, SHOP, other, Stamp(0, LATER), LATER)
-    assert products.upsert(shelf, SHOP, stolen, Stamp(0, LATER), LATER) is Outcome.CREATED
+    upsert(shelf, other, Stamp(0, LATER), LATER)
+    assert upsert(shelf, stolen, Stamp(0, LATER), LATER) is Outcome.CREATED
     assert (shelf.owner(SHOP, "cup-item"), shelf.owner(SHOP, "cup-2")) == ("mug", "cup")
 
 

@@ -1,11 +1,11 @@
-"""Products: what makes one acceptable, and which report of it is the newest."""
+"""Products: what they are, and what makes one acceptable."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from services.catalog.rules.provenance import Provenance
 from services.chassis.errors import invalid
 
 UNITS_MAX = 9_000_000_000
@@ -116,6 +116,14 @@ class Stamp:
         """The stamp of a report that arrives `now`; nothing was read later than it arrived."""
         return cls(version, now if observe_time is None else min(observe_time, now))
 
+    def is_older(self, other: "Stamp") -> bool:
+        """Whether something newer is known: versions decide where both have one, else the time at
+        which the values were read.
+        """
+        if self.version and other.version and self.version != other.version:
+            return self.version < other.version
+        return self.observe_time < other.observe_time
+
     def merged(self, other: "Stamp") -> "Stamp":
         """The newer of both in each respect: everything older than either is old news."""
         return Stamp(max(self.version, other.version), max(self.observe_time, other.observe_time))
@@ -133,6 +141,8 @@ class Known:
     revision: int
     """Grows with every change here."""
     update_time: datetime
+    provenance: Provenance = field(default_factory=dict)
+    """Which call brought which value (SOR-04)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +154,8 @@ class Change:
     after: Known
     reborn: bool
     """Whether it was deleted and came back in between."""
+    outlived_version: int = 0
+    """The newest of the deletions that came later than the report that made it anew; 0: none."""
 
     @property
     def is_news(self) -> bool:
@@ -159,119 +171,16 @@ class Outcome(StrEnum):
     UPDATED = "UPDATED"
     UNCHANGED = "UNCHANGED"
     REFUSED = "REFUSED"
+    HELD = "HELD"
 
 
-@dataclass(slots=True)
-class Shelf:
-    """The products that a group of calls is decided on, as they are after the calls so far."""
-
-    _known: dict[tuple[str, str], Known]
-    _owners: dict[tuple[str, str], str]
-    _before: dict[tuple[str, str], Known | None] = field(default_factory=dict)
-    _deleted: set[tuple[str, str]] = field(default_factory=set)
-
-    @classmethod
-    def of(
-        cls, known: Mapping[tuple[str, str], Known], owners: Mapping[tuple[str, str], str]
-    ) -> "Shelf":
-        """The products by merchant and id, and which product has an item, by merchant and item."""
-        shelf = cls(dict(known), dict(owners))
-        for key, one in known.items():
-            shelf._own(key, one)
-        return shelf
-
-    def get(self, merchant_id: str, product_id: str) -> Known | None:
-        """The product or its tombstone, as it is now."""
-        return self._known.get((merchant_id, product_id))
-
-    def owner(self, merchant_id: str, item_id: str) -> str:
-        """The product that has this item; empty when none has."""
-        return self._owners.get((merchant_id, item_id), "")
-
-    def put(self, known: Known) -> None:
-        """Takes in what a call decided."""
-        key = (known.merchant_id, known.product_id)
-        before = self._known.get(key)
-        if before == known:
-            return
-        self._before.setdefault(key, before)
-        if before and before.product:
-            for variant in before.product.variants:
-                del self._owners[known.merchant_id, variant.item_id]
-            if known.product is None:
-                self._deleted.add(key)
-        self._known[key] = known
-        self._own(key, known)
-
-    def changes(self) -> list[Change]:
-        """Every product that is not as it was, by key."""
-        return [
-            Change(
-                before=before,
-                after=self._known[key],
-                reborn=key in self._deleted and self._known[key].product is not None,
-            )
-            for key, before in sorted(self._before.items(), key=lambda item: item[0])
-        ]
-
-    def _own(self, key: tuple[str, str], known: Known) -> None:
-        for variant in known.product.variants if known.product else ():
-            self._owners[key[0], variant.item_id] = key[1]
-
-
-def upsert(
-    shelf: Shelf, merchant_id: str, product: Product, stamp: Stamp, now: datetime
-) -> Outcome:
-    """Takes in a report of a product, unless a newer one is known (BEY-08).
-
-    Raises:
-        DomainError: INVALID_FIELD; the product cannot be taken in, and the shelf is as it was.
-    """
-    check(product)
-    before = shelf.get(merchant_id, product.product_id)
-    if before and is_old(stamp, before):
-        return Outcome.UNCHANGED
-    check_owners(shelf, merchant_id, product)
-    if before is None:
-        shelf.put(Known(merchant_id, product.product_id, product, stamp, 1, now))
-        return Outcome.CREATED
-    if before.product == product:
-        shelf.put(replace(before, stamp=before.stamp.merged(stamp)))
-        return Outcome.UNCHANGED
-    shelf.put(_next(before, product, stamp, now))
-    return Outcome.UPDATED if before.product else Outcome.CREATED
-
-
-def delete(shelf: Shelf, merchant_id: str, product_id: str, version: int, now: datetime) -> bool:
-    """Deletes a product (CAT-11), unless a newer version of it is known; tells whether there was
-    something to delete. A tombstone stays in any case, since the deletion may overtake the report
-    that it follows.
-    """
-    stamp = Stamp(version, now)
-    before = shelf.get(merchant_id, product_id)
-    if before is None:
-        shelf.put(Known(merchant_id, product_id, None, stamp, 1, now))
-        return False
-    if is_old(stamp, before):
-        return False
-    if before.product is None:
-        shelf.put(replace(before, stamp=before.stamp.merged(stamp)))
-        return False
-    shelf.put(_next(before, None, stamp, now))
-    return True
-
-
-def is_old(stamp: Stamp, known: Known) -> bool:
-    """Whether a report is older than what is known, so that it changes nothing.
-
-    Versions decide where both have one, else the time at which the values were read. A version that
-    was deleted does not come back; only a later one does.
-    """
-    if stamp.version and known.stamp.version and stamp.version != known.stamp.version:
-        return stamp.version < known.stamp.version
-    if stamp.version and stamp.version == known.stamp.version and known.product is None:
-        return True
-    return stamp.observe_time < known.stamp.observe_time
+def is_active(product: Product | None) -> bool:
+    """Whether the point of sale would sell any of it (CAT-10)."""
+    return (
+        product is not None
+        and product.active
+        and any(variant.active is not False for variant in product.variants)
+    )
 
 
 def check(product: Product) -> None:
@@ -295,23 +204,9 @@ def check(product: Product) -> None:
         _check_variant(variant, f"variants[{index}]", len(product.attribute_names))
 
 
-def check_owners(shelf: Shelf, merchant_id: str, product: Product) -> None:
-    """Checks that no item of the product is another product's.
-
-    Raises:
-        DomainError: INVALID_FIELD.
-    """
-    for index, variant in enumerate(product.variants):
-        owner = shelf.owner(merchant_id, variant.item_id)
-        if owner not in {"", product.product_id}:
-            raise invalid(
-                f"variants[{index}].item_id",
-                f"{variant.item_id!r} belongs to product {owner!r}; take it out there first, or"
-                " give this variant an id of its own",
-            )
-
-
 def _check_twins(product: Product) -> None:
+    if len(product.variants) == 1:
+        return
     ids = Counter(variant.item_id for variant in product.variants)
     values = Counter(variant.attribute_values for variant in product.variants)
     for index, variant in enumerate(product.variants):
@@ -342,23 +237,18 @@ def _check_variant(variant: Variant, path: str, attributes: int) -> None:
         ("retail_price", variant.retail_price),
         ("supply_price", variant.supply_price),
     ):
-        if money and not _is_currency(money.currency_code):
-            raise invalid(
-                f"{path}.{name}.currency_code", "must be three capital letters, such as EUR"
-            )
-        if money and not 0 <= money.amount_nanos <= UNITS_MAX * 10**9:
-            raise invalid(f"{path}.{name}", f"must lie between 0 and {UNITS_MAX}")
+        if money:
+            check_money(money, f"{path}.{name}")
 
 
-def _is_currency(code: str) -> bool:
-    return len(code) == 3 and code.isascii() and code.isalpha() and code.isupper()
+def check_money(money: Money, path: str) -> None:
+    """Checks an amount of money.
 
-
-def _next(before: Known, product: Product | None, stamp: Stamp, now: datetime) -> Known:
-    return replace(
-        before,
-        product=product,
-        stamp=before.stamp.merged(stamp),
-        revision=before.revision + 1,
-        update_time=now,
-    )
+    Raises:
+        DomainError: INVALID_FIELD.
+    """
+    code = money.currency_code
+    if not (len(code) == 3 and code.isascii() and code.isalpha() and code.isupper()):
+        raise invalid(f"{path}.currency_code", "must be three capital letters, such as EUR")
+    if not 0 <= money.amount_nanos <= UNITS_MAX * 10**9:
+        raise invalid(path, f"must lie between 0 and {UNITS_MAX}")

@@ -1,18 +1,29 @@
 """Channels, and the places of products in them: rows and values."""
 
+import json
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from services.catalog.rules.listings import Placement
+from services.catalog.rules.listings import Placement, StoreFields, Wanted, placed
+from services.catalog.rules.products import Money
+from services.catalog.store.provenance import packed, unpacked
+from services.catalog.store.scope import Scope
 from services.catalog.store.tables import CHANNELS, LISTINGS, PRODUCTS, Key
 from services.chassis.statements import among, append, keys, upsert
 
+PAGE = 5000
+"""Listings that one statement takes at most, so that none takes long."""
+
+PlaceKey = tuple[str, str, str]
+"""Merchant, channel, product."""
+
 _p, _c, _l = PRODUCTS.c, CHANNELS.c, LISTINGS.c
+_NOTHING_OWN = StoreFields()
 
 _OF_PRODUCTS = (
     sa.select(LISTINGS).where(among(keys(), _l.merchant_id, _l.product_id)).order_by(_l.channel_id)
@@ -53,48 +64,22 @@ def channels(connection: Connection, merchants: Collection[str]) -> dict[str, li
 
 def list_all(
     connection: Connection, merchant_id: str, channel_id: str, now: datetime
-) -> list[Placement]:
-    """Gives every product its first place in a new channel, as `rules.listings.placed` does for
-    one; returns the places.
-    """
-    first = Placement(
-        merchant_id=merchant_id,
-        channel_id=channel_id,
-        product_id="",
-        sell_online=False,
-        version=1,
-        deleted=False,
-        update_time=now,
-    )
-    values = {
-        name: _p.product_id if name == "product_id" else sa.literal(value, LISTINGS.c[name].type)
-        for name, value in _placement_values(first).items()
-    }
-    every = sa.select(*values.values()).where(_p.merchant_id == merchant_id, ~_p.deleted)
-    rows = connection.execute(
-        sa.insert(LISTINGS).from_select(list(values), every).returning(LISTINGS)
-    )
-    return [_placement(row) for row in rows]
-
-
-def switch_all(
-    connection: Connection, merchant_id: str, channel_id: str, sell_online: bool, now: datetime
-) -> list[Placement]:
-    """Sets the switch of all listings of a channel, as `rules.listings.switched` does for one;
-    returns those that changed.
-    """
-    rows = connection.execute(
-        sa.update(LISTINGS)
-        .where(
-            _l.merchant_id == merchant_id,
-            _l.channel_id == channel_id,
-            _l.sell_online != sell_online,
-            ~_l.deleted,
-        )
-        .values(sell_online=sell_online, version=_l.version + 1, update_time=now)
-        .returning(LISTINGS)
-    )
-    return [_placement(row) for row in rows]
+) -> Iterator[Placement]:
+    """Gives every product its first place in a new channel; yields the places, as they are made."""
+    after = ""
+    while True:
+        ids = connection.scalars(
+            sa.select(_p.product_id)
+            .where(_p.merchant_id == merchant_id, _p.product_id > after, ~_p.deleted)
+            .order_by(_p.product_id)
+            .limit(PAGE)
+        ).all()
+        if not ids:
+            return
+        new = [placed(None, merchant_id, channel_id, one, now) for one in ids]
+        save_placements(connection, new, [])
+        yield from new
+        after = ids[-1]
 
 
 def placements_of_products(
@@ -102,15 +87,14 @@ def placements_of_products(
 ) -> dict[Key, list[Placement]]:
     """The places of these products in all channels, also those of deleted ones, by product."""
     found: defaultdict[Key, list[Placement]] = defaultdict(list)
-    for row in connection.execute(_OF_PRODUCTS, {"keys": sorted(set(products))}):
-        found[row.merchant_id, row.product_id].append(_placement(row))
+    if products:
+        for row in connection.execute(_OF_PRODUCTS, {"keys": sorted(set(products))}):
+            found[row.merchant_id, row.product_id].append(_placement(row))
     return dict(found)
 
 
-def placements(
-    connection: Connection, wanted: Collection[tuple[str, str, str]]
-) -> dict[tuple[str, str, str], Placement]:
-    """The listed places with these keys: merchant, channel, product."""
+def placements(connection: Connection, wanted: Collection[PlaceKey]) -> dict[PlaceKey, Placement]:
+    """The listed places with these keys."""
     return {
         (row.merchant_id, row.channel_id, row.product_id): _placement(row)
         for row in connection.execute(_LISTED, {"keys": sorted(set(wanted))})
@@ -121,37 +105,108 @@ def placement_page(
     connection: Connection,
     merchant_id: str,
     channel_id: str,
+    wanted: Wanted,
     *,
-    sell_online: bool | None,
     after: str,
     count: int,
 ) -> list[Placement]:
-    """Up to `count` listed places of a channel behind the product `after`, by product; only those
-    with this switch, unless it is None.
-    """
-    found = sa.select(LISTINGS).where(
-        _l.merchant_id == merchant_id,
-        _l.channel_id == channel_id,
-        _l.product_id > after,
-        ~_l.deleted,
-    )
-    if sell_online is not None:
-        found = found.where(_l.sell_online == sell_online)
-    rows = connection.execute(found.order_by(_l.product_id).limit(count))
-    return [_placement(row) for row in rows]
+    """Up to `count` listed places of a channel behind the product `after`, by product."""
+    scope = Scope(connection, merchant_id, channel_id, wanted)
+    return [_placement(row) for row in scope.page(after, count)]
+
+
+def all_pages(
+    connection: Connection, merchant_id: str, channel_id: str, wanted: Wanted
+) -> Iterator[list[Placement]]:
+    """The same, all of them, in runs that may be changed as they come."""
+    scope = Scope(connection, merchant_id, channel_id, wanted)
+    after = ""
+    while rows := scope.page(after, PAGE):
+        yield [_placement(row) for row in rows]
+        after = rows[-1].product_id
+
+
+def placement_count(
+    connection: Connection, merchant_id: str, channel_id: str, wanted: Wanted
+) -> int:
+    """How many there are."""
+    return Scope(connection, merchant_id, channel_id, wanted).count()
 
 
 def save_placements(
     connection: Connection, new: Sequence[Placement], old: Sequence[Placement]
 ) -> None:
-    """Writes places in channels: new ones, and ones that were there."""
-    append(connection, LISTINGS, [_placement_values(one) for one in new])
+    """Writes places in channels: new ones, as `rules.listings.placed` makes a first one, and ones
+    that were there.
+    """
+    append(connection, LISTINGS, [_first_values(one) for one in new])
     upsert(connection, LISTINGS, [_placement_values(one) for one in old])
 
 
+def _first_values(one: Placement) -> dict[str, Any]:
+    """Of a first place; whatever else there is, the table has it as every first place has it."""
+    return {
+        "merchant_id": one.merchant_id,
+        "channel_id": one.channel_id,
+        "product_id": one.product_id,
+        "sell_online": one.sell_online,
+        "version": one.version,
+        "deleted": one.deleted,
+        "update_time": one.update_time,
+        "pushed_version": one.pushed_version,
+        "push_error": one.push_error,
+    }
+
+
 def _placement_values(one: Placement) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in Placement.__slots__}
+    price = one.own.compare_to_price
+    return _first_values(one) | {
+        "push_time": one.push_time,
+        "compare_to_price_currency_code": price and price.currency_code,
+        "compare_to_price_amount_nanos": price.amount_nanos if price else None,
+        "subtitle": one.own.subtitle,
+        "low_stock_threshold": one.own.low_stock_threshold,
+        "unpushed_fields": _json(one.unpushed),
+        "store_image_urls": _json(one.store_image_urls),
+        "images_version": one.images_version,
+        "provenance": packed(one.provenance),
+        "switch_version": one.switch_version,
+    }
 
 
 def _placement(row: sa.Row[Any]) -> Placement:
-    return Placement(**{name: getattr(row, name) for name in Placement.__slots__})
+    return Placement(
+        merchant_id=row.merchant_id,
+        channel_id=row.channel_id,
+        product_id=row.product_id,
+        sell_online=row.sell_online,
+        version=row.version,
+        deleted=row.deleted,
+        update_time=row.update_time,
+        push_time=row.push_time,
+        pushed_version=row.pushed_version,
+        push_error=row.push_error,
+        own=_own(row),
+        unpushed=tuple((name, version) for name, version in _list(row.unpushed_fields)),
+        store_image_urls=tuple(_list(row.store_image_urls)),
+        images_version=row.images_version,
+        provenance=unpacked(row.provenance),
+        switch_version=row.switch_version,
+    )
+
+
+def _own(row: sa.Row[Any]) -> StoreFields:
+    code = row.compare_to_price_currency_code
+    if code is None and not row.subtitle and row.low_stock_threshold is None:
+        return _NOTHING_OWN
+    price = None if code is None else Money(code, row.compare_to_price_amount_nanos)
+    return StoreFields(price, row.subtitle, row.low_stock_threshold)
+
+
+def _json(values: Sequence[Any]) -> str:
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":")) if values else "[]"
+
+
+def _list(text: str) -> list[Any]:
+    found: list[Any] = json.loads(text) if text != "[]" else []
+    return found

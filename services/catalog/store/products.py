@@ -2,7 +2,8 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,18 +18,25 @@ from services.catalog.rules.products import (
     LengthUnit,
     Money,
     Product,
-    Shelf,
     Stamp,
     Variant,
     Weight,
     WeightUnit,
 )
+from services.catalog.rules.shelf import Shelf
+from services.catalog.store.provenance import packed, unpacked
 from services.catalog.store.tables import PRODUCTS, VARIANTS, Key
 from services.chassis.statements import among, append, keys, upsert
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""Kept, since making an encoder takes longer than most lists."""
 
 _p, _v = PRODUCTS.c, VARIANTS.c
 
 _PRODUCTS = sa.select(PRODUCTS).where(among(keys(), _p.merchant_id, _p.product_id))
+_VERSIONS = sa.select(_p.merchant_id, _p.product_id, _p.version).where(
+    among(keys(), _p.merchant_id, _p.product_id)
+)
 _VARIANTS = (
     sa.select(VARIANTS).where(among(keys(), _v.merchant_id, _v.product_id)).order_by(_v.position)
 )
@@ -36,6 +44,13 @@ _OWNERS = sa.select(_v.merchant_id, _v.item_id, _v.product_id).where(
     among(keys(), _v.merchant_id, _v.item_id)
 )
 _FORGET_VARIANTS = sa.delete(VARIANTS).where(among(keys(), _v.merchant_id, _v.product_id))
+_STAMP = (
+    sa.update(PRODUCTS)
+    .where(
+        _p.merchant_id == sa.bindparam("of_merchant"), _p.product_id == sa.bindparam("of_product")
+    )
+    .values(version=sa.bindparam("of_version"), observe_time=sa.bindparam("of_time"))
+)
 _ITEMS = sa.select(_v.item_id, _v.product_id, _v.sku, _p.name, _v.track_inventory).join_from(
     VARIANTS, PRODUCTS, (_p.merchant_id == _v.merchant_id) & (_p.product_id == _v.product_id)
 )
@@ -64,6 +79,12 @@ def known(connection: Connection, wanted: Collection[Key]) -> dict[Key, Known]:
     }
 
 
+def versions(connection: Connection, wanted: Collection[Key]) -> dict[Key, int]:
+    """The versions of these products in the point of sale, by key."""
+    rows = connection.execute(_VERSIONS, {"keys": sorted(set(wanted))}) if wanted else ()
+    return {(row.merchant_id, row.product_id): row.version for row in rows}
+
+
 def product_page(connection: Connection, merchant_id: str, after: str, count: int) -> list[Known]:
     """Up to `count` products behind the id `after`, by id."""
     ids = connection.scalars(
@@ -78,15 +99,17 @@ def product_page(connection: Connection, merchant_id: str, after: str, count: in
 
 def save_products(connection: Connection, changes: Sequence[Change]) -> None:
     """Writes products as they are after these changes."""
-    new = [_product_values(one.after) for one in changes if one.before is None]
-    old = [_product_values(one.after) for one in changes if one.before is not None]
-    append(connection, PRODUCTS, new)
-    upsert(connection, PRODUCTS, old)
-    other = [one.after for one in changes if one.is_news]
-    if other:
-        listed = [(one.merchant_id, one.product_id) for one in other]
+    new = [one.after for one in changes if one.before is None]
+    old = [one.after for one in changes if one.before is not None and one.is_news]
+    newer = [_stamp_values(one.after) for one in changes if one.before and not one.is_news]
+    append(connection, PRODUCTS, [_product_values(one) for one in new])
+    upsert(connection, PRODUCTS, [_product_values(one) for one in old])
+    if newer:
+        connection.execute(_STAMP, newer)
+    if old:
+        listed = [(one.merchant_id, one.product_id) for one in old]
         connection.execute(_FORGET_VARIANTS, {"keys": listed})
-    append(connection, VARIANTS, [row for one in other for row in _variant_values(one)])
+    append(connection, VARIANTS, [row for one in [*new, *old] for row in _variant_values(one)])
 
 
 def items_by_id(connection: Connection, merchant_id: str, ids: Collection[str]) -> list[Item]:
@@ -106,6 +129,15 @@ def _items(
     return [Item(*row) for row in rows]
 
 
+def _stamp_values(one: Known) -> dict[str, Any]:
+    return {
+        "of_merchant": one.merchant_id,
+        "of_product": one.product_id,
+        "of_version": one.stamp.version,
+        "of_time": one.stamp.observe_time,
+    }
+
+
 def _product_values(one: Known) -> dict[str, Any]:
     product = one.product or Product(one.product_id, name="", active=False)
     return {
@@ -117,15 +149,16 @@ def _product_values(one: Known) -> dict[str, Any]:
         "category": product.category,
         "brand": product.brand,
         "active": product.active,
-        "attribute_names": _json(product.attribute_names),
-        "images": _json([[image.image_id, image.url] for image in product.images]),
+        "attribute_names": _texts(product.attribute_names),
+        "images": _encode([[image.image_id, image.url] for image in product.images]),
         "handle": product.handle,
-        "tags": _json(product.tags),
+        "tags": _texts(product.tags),
         "supplier": product.supplier,
         "version": one.stamp.version,
         "observe_time": one.stamp.observe_time,
         "revision": one.revision,
         "update_time": one.update_time,
+        "provenance": packed(one.provenance),
     }
 
 
@@ -137,11 +170,11 @@ def _known(row: sa.Row[Any], variants: list[Variant]) -> Known:
         category=row.category,
         brand=row.brand,
         active=row.active,
-        attribute_names=tuple(_list(row.attribute_names)),
+        attribute_names=_list(row.attribute_names),
         variants=tuple(variants),
-        images=tuple(Image(*image) for image in _list(row.images)),
+        images=tuple(Image(*image) for image in json.loads(row.images)),
         handle=row.handle,
-        tags=tuple(_list(row.tags)),
+        tags=_list(row.tags),
         supplier=row.supplier,
     )
     return Known(
@@ -151,6 +184,7 @@ def _known(row: sa.Row[Any], variants: list[Variant]) -> Known:
         stamp=Stamp(row.version, row.observe_time),
         revision=row.revision,
         update_time=row.update_time,
+        provenance=unpacked(row.provenance),
     )
 
 
@@ -163,7 +197,7 @@ def _variant_values(one: Known) -> list[dict[str, Any]]:
             "position": position,
             "sku": variant.sku,
             "upc": variant.upc,
-            "attribute_values": _json(variant.attribute_values),
+            "attribute_values": _texts(variant.attribute_values),
             **_money_values("retail_price", variant.retail_price),
             "weight_value": variant.weight and variant.weight.value,
             "weight_unit": variant.weight and variant.weight.unit.value,
@@ -182,7 +216,7 @@ def _variant(row: sa.Row[Any]) -> Variant:
         item_id=row.item_id,
         sku=row.sku,
         upc=row.upc,
-        attribute_values=tuple(_list(row.attribute_values)),
+        attribute_values=_list(row.attribute_values),
         retail_price=_money(row.retail_price_currency_code, row.retail_price_amount_nanos),
         weight=Weight(row.weight_value, WeightUnit(row.weight_unit)) if row.weight_unit else None,
         dimensions=_dimensions(row),
@@ -226,10 +260,12 @@ def _dimensions(row: sa.Row[Any]) -> Dimensions | None:
     )
 
 
-def _json(values: Iterable[Any]) -> str:
-    return json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))
+# Products of one catalog have most of their short lists in common.
+@lru_cache(maxsize=4096)
+def _texts(values: tuple[str, ...]) -> str:
+    return _encode(values)
 
 
-def _list(text: str) -> list[Any]:
-    found: list[Any] = json.loads(text) if text != "[]" else []
-    return found
+@lru_cache(maxsize=4096)
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))

@@ -1,19 +1,15 @@
-"""Messages of the catalog, and the values that they stand for."""
+"""Products and items, as messages and as values."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from google.protobuf.timestamp_pb2 import Timestamp
-from google.type import money_pb2
-
+from services.catalog.rules.changes import FieldChange
 from services.catalog.rules.items import Item, Reference
-from services.catalog.rules.listings import DimensionsCm, Listing, Placement, ShownVariant
 from services.catalog.rules.products import (
     Dimensions,
     Image,
     Known,
     LengthUnit,
-    Money,
     Outcome,
     Product,
     Stamp,
@@ -21,11 +17,14 @@ from services.catalog.rules.products import (
     Weight,
     WeightUnit,
 )
+from services.catalog.wire.scalars import money, money_message, timestamp
 from services.chassis.errors import DomainError, invalid
 from tillbridge.catalog.v1 import catalog_pb2 as pb
 from tillbridge.catalog.v1 import events_pb2
 
-NANOS = 10**9
+_OUTCOMES = {outcome: pb.UpsertOutcome.Value(f"UPSERT_OUTCOME_{outcome}") for outcome in Outcome}
+_WEIGHT_UNITS = {pb.WeightUnit.Value(f"WEIGHT_UNIT_{unit}"): unit for unit in WeightUnit}
+_LENGTH_UNITS = {pb.LengthUnit.Value(f"LENGTH_UNIT_{unit}"): unit for unit in LengthUnit}
 
 
 def stamp(message: pb.Product, now: datetime) -> Stamp:
@@ -72,19 +71,29 @@ def references(request: pb.ResolveItemsRequest) -> list[Reference]:
     return [Reference(one.item_id, one.sku) for one in request.references]
 
 
-def result(product_id: str, outcome: Outcome, message: str = "") -> pb.ProductResult:
+def result(
+    product_id: str,
+    outcome: Outcome,
+    message: str = "",
+    warnings: Iterable[str] = (),
+    changes: Iterable[FieldChange] = (),
+) -> pb.ProductResult:
     """What became of one product of a batch."""
     return pb.ProductResult(
         product_id=product_id,
-        outcome=pb.UpsertOutcome.Value(f"UPSERT_OUTCOME_{outcome}"),
+        outcome=_OUTCOMES[outcome],
         message=message,
+        warnings=warnings,
+        changes=[
+            pb.FieldChange(field=one.field, old_value=one.old_value, new_value=one.new_value)
+            for one in changes
+        ],
     )
 
 
-def refusal(product_id: str, index: int, error: DomainError) -> pb.ProductResult:
+def reason(index: int, error: DomainError) -> str:
     """Why the product at `index` of a batch was refused, with the paths of its bad fields."""
-    reasons = [f"products[{index}].{field}: {what}" for field, what in error.violations[:5]]
-    return result(product_id, Outcome.REFUSED, "; ".join(reasons))
+    return "; ".join(f"products[{index}].{field}: {what}" for field, what in error.violations[:5])
 
 
 def known(value: Known) -> pb.Product:
@@ -105,8 +114,8 @@ def known(value: Known) -> pb.Product:
         tags=found.tags,
         supplier=found.supplier,
         version=value.stamp.version,
-        observe_time=_timestamp(value.stamp.observe_time),
-        update_time=_timestamp(value.update_time),
+        observe_time=timestamp(value.stamp.observe_time),
+        update_time=timestamp(value.update_time),
     )
 
 
@@ -114,36 +123,6 @@ def product_page(values: Sequence[Known], next_page_token: str) -> pb.ListProduc
     """One page of products."""
     return pb.ListProductsResponse(
         products=[known(value) for value in values], next_page_token=next_page_token
-    )
-
-
-def listing(value: Listing) -> pb.Listing:
-    """A listing."""
-    placement, shown = value.placement, value.shown
-    return pb.Listing(
-        channel_id=placement.channel_id,
-        product_id=placement.product_id,
-        sell_online=placement.sell_online,
-        available=value.available,
-        name=shown.name,
-        description=shown.description,
-        category=shown.category,
-        brand=shown.brand,
-        options=[pb.ListingOption(name=one.name, values=one.values) for one in shown.options],
-        variants=[_shown_variant(variant) for variant in shown.variants],
-        image_urls=shown.image_urls,
-        version=placement.version,
-        update_time=_timestamp(placement.update_time),
-        push_time=_timestamp(placement.push_time) if placement.push_time else None,
-        pushed_version=placement.pushed_version,
-        push_error=placement.push_error,
-    )
-
-
-def listing_page(values: Iterable[Listing], next_page_token: str) -> pb.ListListingsResponse:
-    """One page of listings."""
-    return pb.ListListingsResponse(
-        listings=[listing(value) for value in values], next_page_token=next_page_token
     )
 
 
@@ -169,16 +148,6 @@ def product_changed(value: Known) -> events_pb2.ProductChanged:
     )
 
 
-def listing_changed(value: Placement) -> events_pb2.ListingChanged:
-    """That a listing is new, different or gone."""
-    return events_pb2.ListingChanged(
-        channel_id=value.channel_id,
-        product_id=value.product_id,
-        version=value.version,
-        deleted=value.deleted,
-    )
-
-
 def _variant(message: pb.Variant, path: str) -> Variant:
     track = message.track_inventory if message.HasField("track_inventory") else True
     return Variant(
@@ -187,7 +156,7 @@ def _variant(message: pb.Variant, path: str) -> Variant:
         upc=message.upc,
         attribute_values=tuple(message.attribute_values),
         retail_price=(
-            _money(message.retail_price, f"{path}.retail_price")
+            money(message.retail_price, f"{path}.retail_price")
             if message.HasField("retail_price")
             else None
         ),
@@ -195,7 +164,7 @@ def _variant(message: pb.Variant, path: str) -> Variant:
         dimensions=_dimensions(message.dimensions) if message.HasField("dimensions") else None,
         track_inventory=track,
         supply_price=(
-            _money(message.supply_price, f"{path}.supply_price")
+            money(message.supply_price, f"{path}.supply_price")
             if message.HasField("supply_price")
             else None
         ),
@@ -204,23 +173,13 @@ def _variant(message: pb.Variant, path: str) -> Variant:
     )
 
 
-def _money(message: money_pb2.Money, path: str) -> Money:
-    units, nanos = message.units, message.nanos
-    if abs(nanos) >= NANOS or (units > 0 > nanos) or (units < 0 < nanos):
-        raise invalid(
-            f"{path}.nanos", "must lie between -999999999 and 999999999 and have the sign of units"
-        )
-    return Money(message.currency_code, units * NANOS + nanos)
-
-
 def _weight(message: pb.Weight) -> Weight:
-    name = pb.WeightUnit.Name(message.unit).removeprefix("WEIGHT_UNIT_")
-    return Weight(message.value, WeightUnit(name))
+    return Weight(message.value, _WEIGHT_UNITS[message.unit])
 
 
 def _dimensions(message: pb.Dimensions) -> Dimensions:
-    name = pb.LengthUnit.Name(message.unit).removeprefix("LENGTH_UNIT_")
-    return Dimensions(message.length, message.width, message.height, LengthUnit(name))
+    unit = _LENGTH_UNITS[message.unit]
+    return Dimensions(message.length, message.width, message.height, unit)
 
 
 def _variant_message(variant: Variant) -> pb.Variant:
@@ -229,11 +188,11 @@ def _variant_message(variant: Variant) -> pb.Variant:
         sku=variant.sku,
         upc=variant.upc,
         attribute_values=variant.attribute_values,
-        retail_price=_money_message(variant.retail_price),
+        retail_price=money_message(variant.retail_price),
         weight=_weight_message(variant.weight) if variant.weight else None,
         dimensions=_dimensions_message(variant.dimensions) if variant.dimensions else None,
         track_inventory=variant.track_inventory,
-        supply_price=_money_message(variant.supply_price),
+        supply_price=money_message(variant.supply_price),
         supplier_code=variant.supplier_code,
         active=variant.active,
     )
@@ -253,32 +212,6 @@ def _dimensions_message(dimensions: Dimensions) -> pb.Dimensions:
     )
 
 
-def _shown_variant(variant: ShownVariant) -> pb.ListingVariant:
-    return pb.ListingVariant(
-        item_id=variant.item_id,
-        sku=variant.sku,
-        upc=variant.upc,
-        option_values=variant.option_values,
-        price=_money_message(variant.price),
-        weight_kg=variant.weight_kg,
-        dimensions_cm=_cm_message(variant.dimensions_cm) if variant.dimensions_cm else None,
-        track_inventory=variant.track_inventory,
-    )
-
-
-def _cm_message(dimensions: DimensionsCm) -> pb.DimensionsCm:
-    return pb.DimensionsCm(
-        length=dimensions.length, width=dimensions.width, height=dimensions.height
-    )
-
-
-def _money_message(money: Money | None) -> money_pb2.Money | None:
-    if money is None:
-        return None
-    units, nanos = divmod(money.amount_nanos, NANOS)
-    return money_pb2.Money(currency_code=money.currency_code, units=units, nanos=nanos)
-
-
 def _resolved(found: Item | DomainError) -> pb.ResolvedItem:
     if isinstance(found, DomainError):
         return pb.ResolvedItem(reason=found.number)
@@ -289,9 +222,3 @@ def _resolved(found: Item | DomainError) -> pb.ResolvedItem:
         name=found.name,
         track_inventory=found.track_inventory,
     )
-
-
-def _timestamp(time: datetime) -> Timestamp:
-    message = Timestamp()
-    message.FromDatetime(time)
-    return message
