@@ -17,7 +17,7 @@ from services.chassis.plumbing import NAMING, Plumbing
 from services.chassis.server import Server
 from services.inventory.service import build
 from services.inventory.store import PLUMBING
-from services.inventory.store.stock import ITEMS
+from services.inventory.store.tables import ITEMS
 from tests import harness
 from tests.harness import KEY, MERCHANT, Running, eventually, metadata, running
 from tillbridge.catalog.v1 import events_pb2 as catalog_events_pb2

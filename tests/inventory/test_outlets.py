@@ -7,9 +7,11 @@ from tests.inventory.conftest import MAIN, Shop, request_id
 from tillbridge.inventory.v1 import channels_pb2
 
 
-async def create_outlet(shop: Shop, outlet_id: str, name: str) -> channels_pb2.Outlet:
+async def create_outlet(
+    shop: Shop, outlet_id: str, name: str, cause: str = ""
+) -> channels_pb2.Outlet:
     outlet = channels_pb2.Outlet(outlet_id=outlet_id, display_name=name)
-    request = channels_pb2.CreateOutletRequest(request_id=request_id(), outlet=outlet)
+    request = channels_pb2.CreateOutletRequest(request_id=request_id(), outlet=outlet, cause=cause)
     return (await shop.channels.CreateOutlet(request, metadata=metadata())).outlet
 
 
@@ -25,12 +27,22 @@ async def create_register(
 
 async def test_an_outlet_that_exists_is_created_again_only_as_it_is(shop: Shop) -> None:
     first = await create_outlet(shop, "o-1", "Main")
-    assert first == await create_outlet(shop, "o-1", "Main")
+    again = await create_outlet(shop, "o-1", "Main")
+    assert again.create_time == first.create_time
     async with refused("OUTLET_EXISTS") as facts:
         await create_outlet(shop, "o-1", "Harbour")
     assert "'Main'" in facts["message"]
     listed = await shop.channels.ListOutlets(channels_pb2.ListOutletsRequest(), metadata=metadata())
-    assert list(listed.outlets) == [first]
+    assert list(listed.outlets) == [again]
+
+
+@pytest.mark.rule("SOR-04")
+async def test_an_outlet_tells_what_told_of_it_last_and_when(shop: Shop) -> None:
+    by_hand = await create_outlet(shop, "o-1", "Main")
+    assert (by_hand.cause, by_hand.sync_time) == ("", by_hand.create_time)
+    told = await create_outlet(shop, "o-1", "Main", cause="lightspeed-x")
+    assert told.cause == "lightspeed-x"
+    assert told.sync_time.ToDatetime() > by_hand.sync_time.ToDatetime()
 
 
 async def test_a_register_that_exists_is_created_again_only_as_it_is(shop: Shop) -> None:

@@ -1,8 +1,10 @@
 """Which outlet gives what, and how a hold ends, case by case."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import combinations
 from itertools import count as numbers
 
 import pytest
@@ -13,21 +15,39 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     consumes,
     invariant,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
 
 from services.chassis.errors import DomainError
-from services.inventory.rules.channels import Channel, Profile, Register, create
+from services.inventory.rules import transfers
+from services.inventory.rules.channels import (
+    AllocationPolicy,
+    Channel,
+    Profile,
+    Register,
+    create,
+)
 from services.inventory.rules.reservations import (
+    STRATEGIES,
+    Allocation,
+    Free,
     Line,
     Reservation,
     State,
     allocate,
     candidates,
     commit,
+    expire,
+    explain,
+    extend,
+    fewest_splits,
+    move,
+    priority,
     release,
     reserve,
+    whole_order,
 )
 from services.inventory.rules.stock import (
     Count,
@@ -42,6 +62,7 @@ from services.inventory.rules.stock import (
 )
 
 NOON = datetime(2026, 7, 4, 12, tzinfo=UTC)
+LATE = NOON + timedelta(hours=1)
 A, B, C = "a", "b", "c"
 OUTLETS = (A, B, C)
 ITEMS, PLACES = st.sampled_from("xyz"), st.sampled_from(OUTLETS)
@@ -138,19 +159,112 @@ def test_an_order_is_divided_as_little_as_can_be(
     }
     if isinstance(expected, tuple):
         with pytest.raises(DomainError) as found:
-            allocate(lines, OUTLETS, places)
+            allocate(lines, OUTLETS, places, whole_order)
         facts = found.value.facts
         assert found.value.reason == "INSUFFICIENT_STOCK"
         assert expected == (facts["item_id"], facts["asked"], facts["available"])
         return
     assert expected == " ".join(
         f"{given.line_id}{given.outlet_id}{given.quantity}"
-        for given in allocate(lines, OUTLETS, places)
+        for given in allocate(lines, OUTLETS, places, whole_order)
     )
+
+
+# What is free as {item: (at a, at b, at c)}, the lines, and who gives what by each strategy.
+@pytest.mark.rule("ORD-10")
+@pytest.mark.parametrize(
+    ("free", "asked", "fewest", "in_order"),
+    [
+        ({"x": (5, 5, 5)},                 "5x",       "1a5",             "1a5"),
+        ({"x": (1, 5, 5)},                 "5x",       "1b5",             "1a1 1b4"),
+        ({"x": (2, 2, 4)},                 "5x",       "1a2 1c3",         "1a2 1b2 1c1"),
+        ({"x": (1, 2, 4)},                 "5x",       "1a1 1c4",         "1a1 1b2 1c2"),
+        ({"x": (1, 3, 3)},                 "5x",       "1b3 1c2",         "1a1 1b3 1c1"),
+        ({"x": (9, 0, 9), "y": (0, 9, 9)}, "5x 5y",    "1c5 2c5",         "1a5 2b5"),
+        ({"x": (2, 2, 2), "y": (0, 1, 0)}, "4x 1y",    "1a2 1b2 2b1",     "1a2 1b2 2b1"),
+        ({"x": (3, 9, 0)},                 "2x 2x",    "1b2 2b2",         "1a2 2a1 2b1"),
+        ({"x": (3, 2, 0)},                 "2x 3x",    "1b2 2a3",         "1a2 2a1 2b2"),
+    ],
+)  # fmt: skip
+def test_strategies_divide_in_their_own_ways(
+    free: dict[str, tuple[int, int, int]], asked: str, fewest: str, in_order: str
+) -> None:
+    lines = [
+        Line(str(number), line[1], int(line[0])) for number, line in enumerate(asked.split(), 1)
+    ]
+    places = {
+        (item, outlet): quantity
+        for item, row in free.items()
+        for outlet, quantity in zip(OUTLETS, row, strict=True)
+    }
+    for divide, expected in ((fewest_splits, fewest), (priority, in_order)):
+        assert expected == " ".join(
+            f"{given.line_id}{given.outlet_id}{given.quantity}"
+            for given in allocate(lines, OUTLETS, places, divide)
+        )
+
+
+@given(
+    free=st.dictionaries(st.tuples(ITEMS, st.sampled_from("abcdef")), st.integers(0, 9)),
+    asked=st.dictionaries(ITEMS, st.integers(1, 12), min_size=1),
+)
+def test_no_fewer_outlets_could_fill_an_order(
+    free: dict[tuple[str, str], int], asked: dict[str, int]
+) -> None:
+    lines = [Line(item, item, quantity) for item, quantity in asked.items()]
+
+    def enough(outlets: tuple[str, ...]) -> bool:
+        return all(
+            sum(free.get((item, outlet), 0) for outlet in outlets) >= quantity
+            for item, quantity in asked.items()
+        )
+
+    sizes = range(1, 7)
+    sets = (chosen for size in sizes for chosen in combinations("abcdef", size) if enough(chosen))
+    best = next(sets, None)
+    if best is None:
+        return
+    given_parts = allocate(lines, "abcdef", free, fewest_splits)
+    assert {part.outlet_id for part in given_parts} == set(best)
+
+
+def test_a_strategy_that_gives_something_else_is_not_believed() -> None:
+    def wrong(lines: Sequence[Line], outlets: Sequence[str], free: Free) -> list[Allocation]:
+        return priority(lines, outlets, free)[1:]
+
+    with pytest.raises(RuntimeError):
+        allocate([Line("1", "x", 5)], OUTLETS, {("x", A): 9}, wrong)
+
+
+# Who gives what, the outlet that the method is tied to, and why these outlets, in words.
+@pytest.mark.rule("BEY-02")
+@pytest.mark.parametrize(
+    ("profile", "tied", "expected"),
+    [
+        (Profile.RETAIL_R_ECOM,  "", "From b: orders of this channel are filled from its primary"),
+        (Profile.RETAIL_X_ECOM,  "", "From a: the first outlet that has the whole order fills it"),
+        (Profile.RETAIL_X_ECWID, "", "From a: orders of this channel are filled from its register"),
+        (Profile.RETAIL_X_ECOM,  C,  "From c, since the chosen method is tied to it."),
+    ],
+)  # fmt: skip
+def test_an_allocation_says_why(profile: Profile, tied: str, expected: str) -> None:
+    channel = channel_of(profile)
+    (outlet_id, *_) = candidates(channel, tied)
+    told = explain(channel, tied, [Allocation("1", "mug", outlet_id, 2)])
+    assert told.startswith(expected)
+    assert explain(channel, tied, []).startswith("Nothing is held")
+
+
+@pytest.mark.rule("BEY-06")
+@pytest.mark.parametrize("tied", ["", A])
+def test_an_outlet_that_is_being_disconnected_promises_nothing_new(tied: str) -> None:
+    channel = replace(channel_of(Profile.RETAIL_X_ECOM), draining_outlet_ids=(A,))
+    assert A not in candidates(channel, tied)
 
 
 @pytest.mark.rule("ORD-10")
 @pytest.mark.rule("INV-14")
+@pytest.mark.parametrize("policy", list(AllocationPolicy))
 @given(
     free=st.dictionaries(
         st.tuples(st.sampled_from("xyz"), st.sampled_from(OUTLETS)), st.integers(0, 9)
@@ -158,7 +272,7 @@ def test_an_order_is_divided_as_little_as_can_be(
     asked=st.lists(st.tuples(st.sampled_from("xyz"), st.integers(1, 9)), max_size=6),
 )
 def test_what_is_allocated_is_exactly_what_was_asked_and_never_more_than_is_free(
-    free: dict[tuple[str, str], int], asked: list[tuple[str, int]]
+    policy: AllocationPolicy, free: dict[tuple[str, str], int], asked: list[tuple[str, int]]
 ) -> None:
     lines = [Line(str(number), *line) for number, line in enumerate(asked)]
     wanted, there = Counter[str](), Counter[str]()
@@ -168,7 +282,7 @@ def test_what_is_allocated_is_exactly_what_was_asked_and_never_more_than_is_free
         there[item] += quantity
     before = dict(free)
     try:
-        given_parts = allocate(lines, OUTLETS, free)
+        given_parts = allocate(lines, OUTLETS, free, STRATEGIES[policy].divide)
     except DomainError:
         assert any(wanted[item] > there[item] for item in wanted)
         return
@@ -239,6 +353,48 @@ def test_a_hold_ends_once_with_what_its_end_means(
     assert expected == (after.state, level.on_hand, level.reserved, moved)
 
 
+# Whether the time was set, how far it is over, the state before, and the state afterwards.
+@pytest.mark.rule("INV-14")
+@pytest.mark.parametrize(
+    ("over", "before", "expected"),
+    [
+        (timedelta(0),         State.HELD,      State.EXPIRED),
+        (timedelta(hours=1),   State.HELD,      State.EXPIRED),
+        (-timedelta(seconds=1), State.HELD,     State.HELD),
+        (None,                 State.HELD,      State.HELD),       # it never ends by itself
+        (timedelta(hours=1),   State.POSTED,    State.POSTED),     # its sale is posted
+        (timedelta(hours=1),   State.COMMITTED, State.COMMITTED),
+        (timedelta(hours=1),   State.RELEASED,  State.RELEASED),
+        (timedelta(hours=1),   State.EXPIRED,   State.EXPIRED),    # once
+    ],
+)  # fmt: skip
+def test_a_hold_ends_when_its_time_is_up(
+    over: timedelta | None, before: State, expected: State
+) -> None:
+    stock = shop()
+    reservation, holds = held(stock)
+    end = None if over is None else NOON - over
+    reservation = replace(reservation, state=before, expire_time=end)
+    draft = stock.draft()
+    after = expire(draft, reservation, holds, NOON)
+    assert after.state is expected
+    ends = before is State.HELD and expected is State.EXPIRED
+    assert (draft.level("mug", A).reserved, after.expire_time) == ((0, None) if ends else (2, end))
+
+
+def test_only_what_is_held_goes_on() -> None:
+    reservation, _ = held(shop())
+    assert extend(reservation, LATE).expire_time == LATE
+    assert extend(replace(reservation, expire_time=NOON), None).expire_time is None
+    for state in set(State) - {State.HELD}:
+        with pytest.raises(DomainError) as found:
+            extend(replace(reservation, state=state), LATE)
+        assert (found.value.reason, found.value.facts["state"]) == (
+            "RESERVATION_ENDED",
+            state.name,
+        )
+
+
 # The state that a reservation is in, what is asked of it, and the state or reason that answers.
 @pytest.mark.parametrize(
     ("state", "ask", "expected"),
@@ -247,6 +403,8 @@ def test_a_hold_ends_once_with_what_its_end_means(
         (State.POSTED,    "commit",  State.POSTED),        # again: nothing
         (State.COMMITTED, "commit",  State.COMMITTED),
         (State.RELEASED,  "commit",  "RESERVATION_ENDED"),
+        (State.EXPIRED,   "commit",  "RESERVATION_ENDED"),
+        (State.EXPIRED,   "release", "RESERVATION_ENDED"),
         (State.HELD,      "release", State.RELEASED),
         (State.POSTED,    "release", "RESERVATION_ENDED"),
         (State.COMMITTED, "release", "RESERVATION_ENDED"),
@@ -292,6 +450,7 @@ class Holding(RuleBasedStateMachine):
         self.ledger = Counter[tuple[str, str]]()
         self.versions = numbers(1)
         self.ids = numbers(1)
+        self.on_their_way: list[transfers.Transfer] = []
 
     def take(self, draft: Draft) -> None:
         for moved in draft.movements:
@@ -369,6 +528,75 @@ class Holding(RuleBasedStateMachine):
         release(draft, reservation, self.holds[reservation.reservation_id])
         self.take(draft)
 
+    @rule(reservation=consumes(held), late=st.booleans())
+    def expire(self, reservation: Reservation | None, late: bool) -> None:
+        if reservation is None:
+            return
+        draft = self.stock.draft()
+        due = replace(reservation, expire_time=NOON)
+        after = expire(draft, due, self.holds[reservation.reservation_id], LATE)
+        assert after.state is State.EXPIRED
+        self.take(draft)
+
+    @rule(target=held, reservation=consumes(held), outlet=PLACES)
+    def move_to_another_outlet(
+        self, reservation: Reservation | None, outlet: str
+    ) -> Reservation | None:
+        holds = self.holds[reservation.reservation_id] if reservation else []
+        if reservation is None or not holds or holds[0].outlet_id == outlet:
+            return reservation
+        draft = self.stock.draft()
+        place = (holds[0].item_id, holds[0].outlet_id)
+        asked = Counter({one.line_id: 0 for one in holds})
+        for one in holds:
+            asked[one.line_id] += one.quantity
+        try:
+            after, left = move(draft, reservation, holds, place, outlet)
+        except DomainError as refusal:
+            if refusal.reason != "INSUFFICIENT_STOCK":
+                raise
+            return reservation
+        for part in after.allocations:
+            asked[part.line_id] -= part.quantity
+        assert not any(asked.values())
+        self.holds[reservation.reservation_id] = left
+        self.take(draft)
+        return after
+
+    @rule(item=THINGS, outlets=st.permutations(OUTLETS), sent=st.integers(1, 4))
+    def send(self, item: str, outlets: list[str], sent: int) -> None:
+        draft = self.stock.draft()
+        number = str(next(self.ids))
+        lines = (transfers.Line(item, sent),)
+        on_its_way = transfers.Transfer(
+            number, outlets[0], outlets[1], transfers.State.SENT, lines, "", NOON, NOON
+        )
+        transfers.send(draft, on_its_way, NOON)
+        self.take(draft)
+        self.on_their_way.append(on_its_way)
+
+    @precondition(lambda self: self.on_their_way)
+    @rule(arrived=st.integers(1, 5), end=st.sampled_from(["", "lost", "returned"]))
+    def arrive(self, arrived: int, end: str) -> None:
+        draft = self.stock.draft()
+        on_its_way = self.on_their_way.pop(0)
+        if end:
+            after = transfers.close(draft, on_its_way, NOON, return_rest=end == "returned")
+        else:
+            item = on_its_way.lines[0].item_id
+            after = transfers.receive(draft, on_its_way, [(item, arrived)], NOON)
+        self.take(draft)
+        if after.state is transfers.State.SENT:
+            self.on_their_way.append(after)
+
+    @invariant()
+    def what_is_on_its_way_adds_up(self) -> None:
+        way = Counter[tuple[str, str]]()
+        for one in self.on_their_way:
+            way[one.lines[0].item_id, one.to_outlet_id] += one.lines[0].in_transit
+        for place, level in self.stock.levels.items():
+            assert way[place] == level.in_transit
+
     @rule(reservation=posted)
     def commit_again(self, reservation: Reservation | None) -> None:
         if reservation is None:
@@ -394,6 +622,8 @@ class Holding(RuleBasedStateMachine):
 
 
 @pytest.mark.rule("INV-14")
+@pytest.mark.rule("BEY-01")
+@pytest.mark.rule("BEY-04")
 def test_no_more_is_ever_promised_than_an_outlet_has() -> None:
     run_state_machine_as_test(
         Holding, settings=settings(max_examples=60, stateful_step_count=25, deadline=None)

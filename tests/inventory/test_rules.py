@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from services.chassis.errors import DomainError
 from services.inventory.rules.stock import (
+    NEVER,
     QUANTITY_MAX,
-    UNIT,
     Count,
     Hold,
     Item,
@@ -18,9 +18,6 @@ from services.inventory.rules.stock import (
     Stock,
     adjust,
     count,
-    label,
-    online_changes,
-    online_quantity,
     text,
     transfer,
 )
@@ -47,7 +44,7 @@ def stock_of(*levels: Level, posted: tuple[Hold, ...] = ()) -> Stock:
 def mugs(
     on_hand: int = 0, reserved: int = 0, version: int = 0, at: datetime | None = None
 ) -> Level:
-    return Level("mug", MAIN, on_hand, reserved, version, at)
+    return Level("mug", MAIN, on_hand, reserved, version, at, count_time=at or NEVER)
 
 
 @pytest.mark.rule("INV-01")
@@ -234,71 +231,6 @@ def test_a_draft_that_is_not_accepted_leaves_no_trace() -> None:
     stock = stock_of(mugs(5, 2, 100), posted=(hold(1, 2, 110),))
     count(stock.draft(), Count("mug", MAIN, 1, 200, LATE))
     assert (stock.levels[PLACE], stock.posted[PLACE]) == (mugs(5, 2, 100), (hold(1, 2, 110),))
-
-
-# Thousandths (on hand, held) at each connected outlet, and the whole units that may be sold.
-@pytest.mark.rule("INV-04")
-@pytest.mark.rule("INV-13")
-@pytest.mark.parametrize(
-    ("outlets", "expected"),
-    [
-        ([],                                   0),
-        ([(5000, 0)],                          5),
-        ([(5000, 0), (3000, 0)],               8),
-        ([(5000, 2000), (3000, 3000)],         3),   # what is held is not sold again
-        ([(5000, 0), (-2000, 0)],              5),   # who owes stock takes none from the others
-        ([(-2000, 0)],                         0),
-        ([(1000, 3000), (4000, 0)],            4),   # more held than there: the same
-        ([(999, 0)],                           0),
-        ([(1999, 0)],                          1),
-        ([(1500, 0), (1500, 0)],               3),   # rounded down after the sum
-        ([(500, 0), (499, 0)],                 0),
-    ],
-)  # fmt: skip
-def test_online_stock_is_the_whole_units_of_the_sum(
-    outlets: list[tuple[int, int]], expected: int
-) -> None:
-    assert expected == online_quantity(mugs(*outlet) for outlet in outlets)
-
-
-# Connected outlets, the figure as it was, and what is told.
-@pytest.mark.rule("INV-04")
-@pytest.mark.rule("INV-05")
-@pytest.mark.rule("INV-06")
-@pytest.mark.rule("INV-07")
-@pytest.mark.parametrize(
-    ("connected", "known", "expected"),
-    [
-        ([MAIN],            {"mug": 5},  {}),            # as it was: nothing to tell
-        ([MAIN],            {"mug": 8},  {"mug": 5}),    # Harbour left
-        ([HARBOUR],         {"mug": 5},  {"mug": 3}),
-        ([],                {"mug": 5},  {"mug": 0}),
-        ([],                {},          {}),            # never was anything but zero
-        ([MAIN, HARBOUR],   {"mug": 5},  {"mug": 8}),    # Harbour is back
-        ([HARBOUR, MAIN],   {},          {"mug": 8}),
-    ],
-)  # fmt: skip
-def test_only_figures_that_are_different_are_told(
-    connected: list[str], known: dict[str, int], expected: dict[str, int]
-) -> None:
-    stock = stock_of(mugs(5 * UNIT), Level("mug", HARBOUR, 3 * UNIT))
-    assert expected == online_changes(stock, ["mug"], connected, known)
-
-
-# Whole units left, whether the item is tracked, and what the store shows.
-@pytest.mark.rule("INV-06")
-@pytest.mark.parametrize(
-    ("quantity", "tracked", "expected"),
-    [
-        (1,  True,  ""),
-        (0,  True,  "Sold out"),
-        (0,  False, ""),
-    ],
-)  # fmt: skip
-def test_a_variant_left_with_nothing_gets_the_label(
-    quantity: int, tracked: bool, expected: str
-) -> None:
-    assert expected == label(quantity, "Sold out", tracked=tracked)
 
 
 # Thousandths, and how people and the wire write them.

@@ -1,10 +1,14 @@
 """Channels: what their profiles preset, and which outlets may feed them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
+from typing import Any
 
 from services.chassis.errors import DomainError, invalid
+
+HEARD_EVERY_S = 5.0
 
 
 class Profile(IntEnum):
@@ -29,6 +33,8 @@ class AllocationPolicy(IntEnum):
     PRIMARY = 1
     WHOLE_ORDER = 2
     REGISTER = 3
+    FEWEST_SPLITS = 4
+    PRIORITY = 5
 
 
 class PostingPolicy(IntEnum):
@@ -54,6 +60,14 @@ class Policies:
     posting: PostingPolicy
     fulfillment: FulfillmentPolicy
     out_of_stock_label: str
+    update_inventory: bool = True
+    """Whether changes of stock reach the store (INV-11)."""
+    accept_store_stock_edits: bool = False
+    """Whether a level typed in the store becomes an adjustment (INV-10)."""
+    silent_after_s: int = 0
+    """After how long without any word of it an outlet counts as silent; 0: never (BEY-12)."""
+    silent_quantity: int = 0
+    """What a silent outlet gives at most, of each item."""
 
 
 PRESETS: Mapping[Profile, Policies] = {
@@ -80,6 +94,52 @@ PRESETS: Mapping[Profile, Policies] = {
     ),
 }
 
+SWITCHES: Mapping[Profile, frozenset[str]] = {
+    Profile.RETAIL_R_ECOM: frozenset(),
+    Profile.RETAIL_X_ECOM: frozenset(),
+    Profile.RETAIL_X_ECWID: frozenset({"update_inventory"}),
+}
+"""The policies that are a switch of the merchant's in some profiles only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Which stores may be connected."""
+
+    plans: tuple[str, ...] = ()
+    """The plans that include the connection; empty where it is an option of any plan."""
+    since: datetime | None = None
+    """From then on, a store that the eCom app creates belongs to the `successor`."""
+    successor: Profile | None = None
+
+
+ADMISSIONS: Mapping[Profile, Admission] = {
+    Profile.RETAIL_R_ECOM: Admission(
+        plans=("Pro", "Standard", "Advanced", "Enterprise", "Core", "Plus")
+    ),
+    Profile.RETAIL_X_ECOM: Admission(),
+    Profile.RETAIL_X_ECWID: Admission(
+        plans=("Business", "Unlimited"),
+        since=datetime(2022, 2, 3, tzinfo=UTC),
+        successor=Profile.RETAIL_X_ECOM,
+    ),
+}
+
+ECOM_OPTION = "any plan that includes eCom"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTerms:
+    """What is known of a store's plan and origin."""
+
+    plan: str = ""
+    """Empty when it is not known."""
+    includes_ecom: bool | None = None
+    """Whether the plan includes eCom as an option; None when that is not known."""
+    by_ecom_app: bool = False
+    create_time: datetime | None = None
+    """None when it is not known."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outlet:
@@ -87,6 +147,18 @@ class Outlet:
 
     outlet_id: str
     display_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownOutlet:
+    """An outlet, and where it is known from (SOR-04)."""
+
+    outlet: Outlet
+    cause: str
+    """What told of it last; empty: somebody did by hand."""
+    create_time: datetime
+    sync_time: datetime
+    """When it was last told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +183,15 @@ class Channel:
     register_outlet_id: str
     primary_outlet_id: str
     connected_outlet_ids: tuple[str, ...]
+    draining_outlet_ids: tuple[str, ...] = ()
+    """Connected ones that are being disconnected (BEY-06)."""
+    silent_outlet_ids: tuple[str, ...] = ()
+    """Connected ones that have been silent for too long (BEY-12)."""
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether no change of stock reaches it (INV-11)."""
+        return not self.policies.update_inventory
 
     @property
     def allocation(self) -> AllocationPolicy:
@@ -123,6 +204,56 @@ class Channel:
         if self.policies.outlets is OutletPolicy.PRIMARY:
             return self.primary_outlet_id
         return self.register_outlet_id
+
+
+def told_again(
+    outlet: Outlet, before: KnownOutlet | None, cause: str, now: datetime
+) -> KnownOutlet:
+    """The outlet, as it is known after it was told of.
+
+    Raises:
+        DomainError: OUTLET_EXISTS; it is known with other details.
+    """
+    if before and before.outlet != outlet:
+        raise DomainError(
+            "OUTLET_EXISTS",
+            f"outlet {outlet.outlet_id!r} exists as {before.outlet.display_name!r}",
+            field="outlet.outlet_id",
+        )
+    return KnownOutlet(outlet, cause, before.create_time if before else now, now)
+
+
+def admit(profile: Profile, store: StoreTerms) -> None:
+    """Refuses a store that may not be connected with this profile; what is not known is not
+    checked.
+
+    Raises:
+        DomainError: PLAN_NOT_INCLUDED (SOR-02), PROFILE_DOES_NOT_FIT (SOR-03).
+    """
+    admission = ADMISSIONS[profile]
+    plan = store.plan.strip()
+    included = not plan or plan.casefold() in {one.casefold() for one in admission.plans}
+    if not admission.plans:
+        included = store.includes_ecom is not False
+    if not included:
+        plans = ", ".join(admission.plans) or ECOM_OPTION
+        raise DomainError(
+            "PLAN_NOT_INCLUDED",
+            f"{f'plan {plan!r}' if plan else 'the plan'} does not include this connection; these"
+            f" do: {plans}",
+            field="plan",
+            plan=plan,
+            plans=plans,
+        )
+    fits, since = admission.successor, admission.since
+    if fits and since and store.by_ecom_app and store.create_time and store.create_time >= since:
+        raise DomainError(
+            "PROFILE_DOES_NOT_FIT",
+            f"the eCom app created this store on {store.create_time:%Y-%m-%d}; a store that it"
+            f" created since {since:%Y-%m-%d} is connected as {fits.name}: ask for that profile",
+            field="profile",
+            profile=fits.name,
+        )
 
 
 def create(
@@ -187,7 +318,103 @@ def connect(channel: Channel, outlet_ids: Sequence[str]) -> Channel:
         )
     if locked and locked not in outlet_ids:
         raise _locked(channel)
-    return replace(channel, connected_outlet_ids=tuple(outlet_ids))
+    return replace(
+        channel,
+        connected_outlet_ids=tuple(outlet_ids),
+        draining_outlet_ids=_those_in(channel.draining_outlet_ids, outlet_ids),
+        silent_outlet_ids=_those_in(channel.silent_outlet_ids, outlet_ids),
+    )
+
+
+def _those_in(some: Sequence[str], outlet_ids: Sequence[str]) -> tuple[str, ...]:
+    return tuple(outlet_id for outlet_id in some if outlet_id in outlet_ids)
+
+
+def drain(channel: Channel, outlet_id: str, *, draining: bool) -> Channel:
+    """The channel with the disconnection of an outlet begun, or taken back (BEY-06).
+
+    Raises:
+        DomainError: OUTLET_NOT_CONNECTED, OUTLET_LOCKED_BY_REGISTER, OUTLET_IS_PRIMARY,
+            FIXED_BY_POLICY.
+    """
+    if outlet_id not in channel.connected_outlet_ids:
+        raise _not_connected(channel, outlet_id)
+    others = tuple(one for one in channel.draining_outlet_ids if one != outlet_id)
+    if not draining:
+        return replace(channel, draining_outlet_ids=others)
+    connect(channel, [one for one in channel.connected_outlet_ids if one != outlet_id])
+    return replace(channel, draining_outlet_ids=(*others, outlet_id))
+
+
+def end_drain(channel: Channel, outlet_ids: Sequence[str]) -> Channel:
+    """The channel without these draining outlets, since nothing is held there any more (BEY-06).
+
+    One that has become the register's or the primary outlet meanwhile stays.
+    """
+    done = set(outlet_ids) & set(channel.draining_outlet_ids) - {channel.locked_outlet_id}
+    return connect(channel, [one for one in channel.connected_outlet_ids if one not in done])
+
+
+def listen(channel: Channel, heard: Mapping[str, datetime | None], now: datetime) -> Channel:
+    """The channel with those of its outlets marked that have been silent for too long (BEY-12).
+
+    Args:
+        channel: the channel.
+        heard: when anything was last told of each outlet; of one that nobody ever told of there is
+            nothing to doubt.
+        now: the time.
+    """
+    after = timedelta(seconds=channel.policies.silent_after_s)
+    silent = tuple(
+        outlet_id
+        for outlet_id in channel.connected_outlet_ids
+        if after and (last := heard.get(outlet_id)) is not None and now - last > after
+    )
+    return replace(channel, silent_outlet_ids=silent)
+
+
+def heard_every(channels: Iterable[Channel]) -> timedelta:
+    """How often it is noted at most that something was told of an outlet: now and then, but often
+    enough for what these channels call silent.
+    """
+    limits = [channel.policies.silent_after_s / 4 for channel in channels]
+    return timedelta(seconds=min([HEARD_EVERY_S, *filter(None, limits)]))
+
+
+def set_policies(channel: Channel, changes: Mapping[str, Any]) -> Channel:
+    """The channel with some of its policies changed, each given by its name (INV-10, INV-11).
+
+    Raises:
+        DomainError: FIXED_BY_POLICY for one that is no switch in the channel's profile;
+            INVALID_FIELD for an allocation whose outlet the channel does not have.
+    """
+    for name in sorted(set().union(*SWITCHES.values()) - SWITCHES[channel.profile]):
+        if name in changes:
+            raise DomainError(
+                "FIXED_BY_POLICY",
+                f"policies.{name} is no switch of {channel.profile.name}; leave it out",
+                policy=name,
+            )
+    policies = replace(channel.policies, **changes)
+    needed = {
+        AllocationPolicy.PRIMARY: channel.primary_outlet_id,
+        AllocationPolicy.REGISTER: channel.register_outlet_id,
+    }
+    if not needed.get(policies.allocation, "any"):
+        raise invalid(
+            "channel.policies.allocation",
+            f"{policies.allocation.name} needs an outlet that this channel does not have",
+        )
+    return replace(channel, policies=policies)
+
+
+def _not_connected(channel: Channel, outlet_id: str) -> DomainError:
+    return DomainError(
+        "OUTLET_NOT_CONNECTED",
+        f"outlet {outlet_id!r} does not feed this channel; connect it first",
+        outlet_id=outlet_id,
+        channel_id=channel.channel_id,
+    )
 
 
 def _locked(channel: Channel) -> DomainError:
@@ -221,13 +448,9 @@ def set_primary(channel: Channel, outlet_id: str) -> Channel:
             policy="outlets",
         )
     if outlet_id not in channel.connected_outlet_ids:
-        raise DomainError(
-            "OUTLET_NOT_CONNECTED",
-            f"outlet {outlet_id!r} does not feed this channel; connect it first",
-            outlet_id=outlet_id,
-            channel_id=channel.channel_id,
-        )
-    return replace(channel, primary_outlet_id=outlet_id)
+        raise _not_connected(channel, outlet_id)
+    channel = replace(channel, primary_outlet_id=outlet_id)
+    return _undrain(channel)
 
 
 def set_register(channel: Channel, register: Register) -> Channel:
@@ -242,7 +465,16 @@ def set_register(channel: Channel, register: Register) -> Channel:
         return changed
     if channel.policies.outlets is OutletPolicy.REGISTER_ONLY:
         return connect(changed, [register.outlet_id])
+    changed = _undrain(changed)
     others = [outlet for outlet in channel.connected_outlet_ids if outlet != register.outlet_id]
     if register.outlet_id in channel.connected_outlet_ids:
         return changed
     return connect(changed, [register.outlet_id, *others])
+
+
+def _undrain(channel: Channel) -> Channel:
+    """The channel whose locked outlet gives stock again, if it was being disconnected."""
+    locked = channel.locked_outlet_id
+    if locked not in channel.draining_outlet_ids:
+        return channel
+    return drain(channel, locked, draining=False)

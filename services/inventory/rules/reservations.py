@@ -1,7 +1,7 @@
 """Holding stock for orders: which outlet gives what, and how a hold ends."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
@@ -12,6 +12,7 @@ from services.inventory.rules.stock import (
     Draft,
     Hold,
     Kind,
+    Level,
     end_included_holds,
     text,
 )
@@ -24,6 +25,7 @@ class State(IntEnum):
     POSTED = 2
     COMMITTED = 3
     RELEASED = 4
+    EXPIRED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,48 +56,90 @@ class Reservation:
     cause: str
     state: State
     allocations: tuple[Allocation, ...]
+    expire_time: datetime | None = None
+    """When it ends by itself; None when it does not, or has ended."""
+    explanation: str = ""
+    """Why these outlets (BEY-02)."""
 
 
 Free = dict[tuple[str, str], int]
-"""What is available, by (item, outlet)."""
+"""What may be promised, by (item, outlet)."""
+Divide = Callable[[Sequence[Line], Sequence[str], Free], list[Allocation]]
+"""Divides an order's lines over outlets, the preferred one first, of which all together have enough
+of every item.
+"""
+Promised = Callable[[Level], int]
+"""What an online order may take at a level."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """How a policy finds the outlets that give an order its stock."""
+
+    outlets: Callable[[Channel], tuple[str, ...]]
+    """Those that may give, the preferred one first."""
+    divide: Divide
+    text: str
+    """Why these outlets, for people."""
 
 
 def candidates(channel: Channel, tied_outlet_id: str) -> tuple[str, ...]:
     """The outlets that may give stock to an order, the preferred one first (ORD-10).
 
-    An outlet that the order's method is tied to is the only one; pickup is always such a case.
+    An outlet that the order's method is tied to is the only one; pickup is always such a case. An
+    outlet that is being disconnected promises nothing new (BEY-06).
 
     Raises:
         DomainError: REGISTER_MISSING where the register's outlet decides and there is none.
     """
-    if tied_outlet_id:
-        return (tied_outlet_id,)
-    if channel.allocation is AllocationPolicy.PRIMARY:
-        return (channel.primary_outlet_id,)
-    if channel.allocation is AllocationPolicy.REGISTER:
-        if not channel.register_outlet_id:
-            raise DomainError(
-                "REGISTER_MISSING",
-                "the channel has no register; set one by SetRegister",
-                channel_id=channel.channel_id,
-            )
-        return (channel.register_outlet_id,)
+    found = (tied_outlet_id,) if tied_outlet_id else STRATEGIES[channel.allocation].outlets(channel)
+    return tuple(outlet for outlet in found if outlet not in channel.draining_outlet_ids)
+
+
+def _register(channel: Channel) -> tuple[str, ...]:
+    if not channel.register_outlet_id:
+        raise DomainError(
+            "REGISTER_MISSING",
+            "the channel has no register; set one by SetRegister",
+            channel_id=channel.channel_id,
+        )
+    return (channel.register_outlet_id,)
+
+
+def _register_first(channel: Channel) -> tuple[str, ...]:
     connected = channel.connected_outlet_ids
     first = [channel.register_outlet_id] if channel.register_outlet_id in connected else []
     return (*first, *(outlet for outlet in connected if outlet not in first))
 
 
-def allocate(lines: Sequence[Line], outlets: Sequence[str], free: Free) -> list[Allocation]:
-    """Divides an order's lines over outlets: all of it, or nothing (ORD-10).
+def allocate(
+    lines: Sequence[Line], outlets: Sequence[str], free: Free, divide: Divide
+) -> list[Allocation]:
+    """Divides an order's lines over outlets: all of it, or nothing (ORD-10). Two lines of one item
+    draw on the same stock.
 
-    One outlet that fills the whole order is best, the first such one; else whole lines are split
-    over outlets; else a line is divided. Two lines of one item draw on the same stock. The sum of
-    the allocations is exactly what was asked.
+    Returns allocations that add up to exactly what was asked, and to no more than is free anywhere.
 
     Raises:
         DomainError: INSUFFICIENT_STOCK, with the first short item.
+        RuntimeError: the strategy gave another quantity than was asked, or what is not free.
     """
     _check_total(lines, outlets, free)
+    given = divide(lines, outlets, free)
+    asked = {line.line_id: line.quantity for line in lines}
+    left, missing = Counter(free), Counter(asked)
+    for one in given:
+        left[one.item_id, one.outlet_id] -= one.quantity
+        missing[one.line_id] -= one.quantity
+    if any(missing.values()) or any(left[one.item_id, one.outlet_id] < 0 for one in given):
+        raise RuntimeError("the strategy gave more or less than was asked")
+    return given
+
+
+def whole_order(lines: Sequence[Line], outlets: Sequence[str], free: Free) -> list[Allocation]:
+    """One outlet that fills the whole order is best, the first such one; else whole lines are split
+    over outlets; else a line is divided.
+    """
     for outlet_id in outlets:
         left = dict(free)
         whole = [_take_whole(line, [outlet_id], left) for line in lines]
@@ -112,11 +156,120 @@ def allocate(lines: Sequence[Line], outlets: Sequence[str], free: Free) -> list[
     return [allocation for line in lines for allocation in given[line.line_id]]
 
 
-def _check_total(lines: Sequence[Line], outlets: Sequence[str], free: Free) -> None:
+def fewest_splits(lines: Sequence[Line], outlets: Sequence[str], free: Free) -> list[Allocation]:
+    """As few outlets as possible; of equals those that come first. Among them, lines stay in one
+    piece where they can.
+    """
+    return whole_order(lines, _fewest(_asked(lines), outlets, free), free)
+
+
+def priority(lines: Sequence[Line], outlets: Sequence[str], free: Free) -> list[Allocation]:
+    """Each line from the outlets in their order, as far as each goes."""
+    left = dict(free)
+    return [given for line in lines for given in _take_divided(line, outlets, left)]
+
+
+LOOKS_MAX = 20_000
+"""Sets of outlets that are looked at for the smallest one; then a good one has to do."""
+
+
+def _fewest(asked: Mapping[str, int], outlets: Sequence[str], free: Free) -> Sequence[str]:
+    """The first smallest set of outlets that has all that is asked, in their order."""
+    useful = [
+        outlet for outlet in outlets if any(free.get((item, outlet), 0) > 0 for item in asked)
+    ]
+    search = _Search(useful, free)
+    for size in range(1, len(useful) + 1):
+        found = search.find(0, size, asked)
+        if found is not None:
+            return found
+    return useful
+
+
+@dataclass(slots=True)
+class _Search:
+    """Looks for a smallest set of outlets; gives up when it has looked at too many."""
+
+    outlets: Sequence[str]
+    free: Free
+    looks: int = 0
+
+    def find(self, begin: int, size: int, missing: Mapping[str, int]) -> list[str] | None:
+        """The first so many outlets from `begin` on that have what is missing; None without any."""
+        self.looks += 1
+        if not missing:
+            return []
+        if self.looks > LOOKS_MAX or not self._can(begin, size, missing):
+            return None
+        for index, outlet in enumerate(self.outlets[begin:], begin):
+            found = self.find(index + 1, size - 1, _less(missing, outlet, self.free))
+            if found is not None:
+                return [outlet, *found]
+        return None
+
+    def _can(self, begin: int, size: int, missing: Mapping[str, int]) -> bool:
+        """Whether so many outlets could do, each item by itself."""
+        for item, quantity in missing.items():
+            there = [self.free.get((item, outlet), 0) for outlet in self.outlets[begin:]]
+            if sum(sorted(there, reverse=True)[:size]) < quantity:
+                return False
+        return True
+
+
+def _less(missing: Mapping[str, int], outlet: str, free: Free) -> dict[str, int]:
+    """What is missing still once an outlet has given what it can."""
+    left = {item: quantity - free.get((item, outlet), 0) for item, quantity in missing.items()}
+    return {item: quantity for item, quantity in left.items() if quantity > 0}
+
+
+STRATEGIES: Mapping[AllocationPolicy, Strategy] = {
+    AllocationPolicy.PRIMARY: Strategy(
+        lambda channel: (channel.primary_outlet_id,),
+        priority,
+        "orders of this channel are filled from its primary outlet",
+    ),
+    AllocationPolicy.WHOLE_ORDER: Strategy(
+        _register_first,
+        whole_order,
+        "the first outlet that has the whole order fills it, the register's before the others; else"
+        " whole lines are split; else a line is divided",
+    ),
+    AllocationPolicy.REGISTER: Strategy(
+        _register, priority, "orders of this channel are filled from its register's outlet"
+    ),
+    AllocationPolicy.FEWEST_SPLITS: Strategy(
+        lambda channel: channel.connected_outlet_ids,
+        fewest_splits,
+        "as few outlets as possible fill an order",
+    ),
+    AllocationPolicy.PRIORITY: Strategy(
+        lambda channel: channel.connected_outlet_ids,
+        priority,
+        "each line is filled from the channel's outlets in their order, as far as each goes",
+    ),
+}
+"""What each policy does; a new one is a row here."""
+
+
+def explain(channel: Channel, tied_outlet_id: str, given: Sequence[Allocation]) -> str:
+    """Why these outlets, in one sentence (BEY-02)."""
+    outlets = ", ".join(dict.fromkeys(one.outlet_id for one in given))
+    if not outlets:
+        return "Nothing is held, since the stock of what was ordered is not tracked."
+    if tied_outlet_id:
+        return f"From {outlets}, since the chosen method is tied to it."
+    return f"From {outlets}: {STRATEGIES[channel.allocation].text}."
+
+
+def _asked(lines: Sequence[Line]) -> dict[str, int]:
     asked: dict[str, int] = defaultdict(int)
     for line in lines:
         asked[line.item_id] += line.quantity
-    for item_id, quantity in asked.items():
+    return asked
+
+
+def _check_total(lines: Sequence[Line], outlets: Sequence[str], free: Free) -> None:
+    for item_id, quantity in _asked(lines).items():
         available = sum(free.get((item_id, outlet_id), 0) for outlet_id in outlets)
         if quantity > available:
             raise DomainError(
@@ -149,21 +302,43 @@ def _take_divided(line: Line, outlets: Iterable[str], left: Free) -> list[Alloca
     return parts
 
 
+def _available(level: Level) -> int:
+    return level.available
+
+
 def reserve(
-    draft: Draft, channel: Channel, lines: Sequence[Line], tied_outlet_id: str
+    draft: Draft,
+    channel: Channel,
+    lines: Sequence[Line],
+    tied_outlet_id: str,
+    promised: Promised = _available,
 ) -> list[Allocation]:
-    """Holds stock for an order (INV-14): of what an outlet has, no more is ever promised.
+    """Holds stock for an order (INV-14): of what an outlet has, no more is ever promised (BEY-04).
 
     Items whose stock is not tracked are sold without limit and get no allocation.
+
+    Args:
+        draft: of the call.
+        channel: that promises.
+        lines: what is to be held.
+        tied_outlet_id: the outlet that the order's method is tied to; empty when there is none.
+        promised: what of a level may be promised; at most what is available.
 
     Raises:
         DomainError: ITEM_NOT_FOUND, OUTLET_NOT_FOUND, REGISTER_MISSING, INSUFFICIENT_STOCK.
     """
     outlets = candidates(channel, tied_outlet_id)
-    levels = [draft.level(line.item_id, outlet_id) for line in lines for outlet_id in outlets]
-    free = {(level.item_id, level.outlet_id): level.available for level in levels}
-    tracked = [line for line in lines if draft.stock.items[line.item_id].tracked]
-    allocations = allocate(tracked, outlets, free)
+    if tied_outlet_id:
+        for line in lines:
+            draft.level(line.item_id, tied_outlet_id)
+    tracked = [line for line in lines if draft.stock.item(line.item_id).tracked]
+    free: Free = {}
+    for line in tracked:
+        for outlet_id in outlets:
+            level = draft.level(line.item_id, outlet_id)
+            free[line.item_id, outlet_id] = min(promised(level), level.available)
+    divide = priority if tied_outlet_id else STRATEGIES[channel.allocation].divide
+    allocations = allocate(tracked, outlets, free, divide)
     for given in allocations:
         level = draft.level(given.item_id, given.outlet_id)
         draft.put(replace(level, reserved=level.reserved + given.quantity))
@@ -184,9 +359,9 @@ def commit(
     Never counted twice, never freed early. A second commit changes nothing.
 
     Raises:
-        DomainError: RESERVATION_ENDED when it was released.
+        DomainError: RESERVATION_ENDED when it was released or has expired.
     """
-    if reservation.state is State.RELEASED:
+    if reservation.state in {State.RELEASED, State.EXPIRED}:
         raise _ended(reservation)
     if reservation.state is not State.HELD:
         return reservation
@@ -196,31 +371,107 @@ def commit(
             level = draft.move(level, Kind.ONLINE_SALE, -hold.quantity, now)
             draft.put(replace(level, reserved=level.reserved - hold.quantity))
             draft.ended.append(hold)
-        return replace(reservation, state=State.COMMITTED)
+        return replace(reservation, state=State.COMMITTED, expire_time=None)
     for hold in holds:
         place = (hold.item_id, hold.outlet_id)
         posted = replace(hold, pos_version=pos_version)
         draft.posted[place] = (*draft.waiting(place), posted)
         end_included_holds(draft, draft.held(hold))
     waits = len(draft.ended) < len(holds)
-    return replace(reservation, state=State.POSTED if waits else State.COMMITTED)
+    return replace(reservation, state=State.POSTED if waits else State.COMMITTED, expire_time=None)
 
 
 def release(draft: Draft, reservation: Reservation, holds: Sequence[Hold]) -> Reservation:
     """Ends a hold because its order was canceled; a second release changes nothing.
 
     Raises:
-        DomainError: RESERVATION_ENDED when its sale was posted.
+        DomainError: RESERVATION_ENDED when its sale was posted, or it has expired.
     """
     if reservation.state is State.RELEASED:
         return reservation
     if reservation.state is not State.HELD:
         raise _ended(reservation)
+    return _free(draft, reservation, holds, State.RELEASED)
+
+
+def expire(
+    draft: Draft, reservation: Reservation, holds: Sequence[Hold], now: datetime
+) -> Reservation:
+    """Ends a hold whose time is up (INV-14); one that has ended or was extended stays as it is."""
+    due = reservation.expire_time is not None and reservation.expire_time <= now
+    if reservation.state is not State.HELD or not due:
+        return reservation
+    return _free(draft, reservation, holds, State.EXPIRED)
+
+
+def _free(
+    draft: Draft, reservation: Reservation, holds: Sequence[Hold], state: State
+) -> Reservation:
     for hold in holds:
         level = draft.held(hold)
         draft.put(replace(level, reserved=level.reserved - hold.quantity))
         draft.ended.append(hold)
-    return replace(reservation, state=State.RELEASED)
+    return replace(reservation, state=state, expire_time=None)
+
+
+def extend(reservation: Reservation, expire_time: datetime | None) -> Reservation:
+    """Takes a hold on to another time; None: it never ends by itself.
+
+    One whose time is over, but which has not been ended for that yet, goes on too: nobody else was
+    promised its stock.
+
+    Raises:
+        DomainError: RESERVATION_ENDED.
+    """
+    if reservation.state is not State.HELD:
+        raise _ended(reservation)
+    return replace(reservation, expire_time=expire_time)
+
+
+def move(
+    draft: Draft,
+    reservation: Reservation,
+    holds: Sequence[Hold],
+    place: tuple[str, str],
+    to_outlet_id: str,
+) -> tuple[Reservation, list[Hold]]:
+    """Moves what an order holds of an item at an outlet to another outlet (BEY-04).
+
+    Returns the reservation and all that it holds then.
+
+    Raises:
+        DomainError: RESERVATION_ENDED; RESERVATION_NOT_FOUND when it holds nothing there;
+            OUTLET_NOT_FOUND, ITEM_NOT_FOUND, INSUFFICIENT_STOCK.
+    """
+    if reservation.state is not State.HELD:
+        raise _ended(reservation)
+    moved = [hold for hold in holds if (hold.item_id, hold.outlet_id) == place]
+    if not moved:
+        raise DomainError(
+            "RESERVATION_NOT_FOUND",
+            f"reservation {reservation.reservation_id!r} holds no {place[0]!r} at {place[1]!r}",
+            reservation_id=reservation.reservation_id,
+        )
+    quantity = sum(hold.quantity for hold in moved)
+    target = draft.level(place[0], to_outlet_id)
+    free = {(place[0], to_outlet_id): target.available}
+    _check_total([Line("", place[0], quantity)], [to_outlet_id], free)
+    left = draft.kept(*place)
+    draft.put(replace(left, reserved=left.reserved - quantity))
+    draft.put(replace(target, reserved=target.reserved + quantity))
+    parts = Counter[tuple[str, str, str]]()
+    for hold in holds:
+        outlet_id = to_outlet_id if hold in moved else hold.outlet_id
+        parts[hold.line_id, hold.item_id, outlet_id] += hold.quantity
+    after = [
+        Hold(reservation.reservation_id, line_id, item_id, outlet_id, part)
+        for (line_id, item_id, outlet_id), part in parts.items()
+    ]
+    given = tuple(
+        Allocation(hold.line_id, hold.item_id, hold.outlet_id, hold.quantity) for hold in after
+    )
+    told = f"{reservation.explanation} Item {place[0]} was moved from {place[1]} to {to_outlet_id}."
+    return replace(reservation, allocations=given, explanation=told.strip()), after
 
 
 def _ended(reservation: Reservation) -> DomainError:

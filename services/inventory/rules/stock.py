@@ -1,8 +1,23 @@
-"""Levels, movements and holds: what changes them, and what a channel may sell of them."""
+"""Levels, movements and holds, and what changes them.
 
-from collections.abc import Iterable, Mapping, Sequence
+Counts are absolute and deltas are not, and both come late, twice and in any order. What a level is
+then, wherever that has an answer (BEY-08):
+
+- A delta counts once, by its request id, which the chassis remembers.
+- Where the point of sale gives versions, they alone order its counts: the highest wins. Deltas
+  beside them are taken in as they come, since nothing says which version includes them.
+- Where counts and deltas come with the time they were observed, the latest count wins, and a level
+  is that count and every delta that was observed at its time or later. An older delta that comes
+  behind it is in the ledger, with a row that takes it out again: the count has seen its effect.
+- What comes without a time is ordered by its arrival, as nothing else is known of it.
+
+The order of arrival decides, since there is nothing else, only where some counts of a place come
+with a version and others with a time alone: three can each be newer than the next, in a circle.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import IntEnum
 
 from services.chassis.errors import DomainError
@@ -11,6 +26,8 @@ UNIT = 1000
 """Thousandths in one unit."""
 QUANTITY_MAX = 10**12 * UNIT
 """A level stays below this, far from what a 64-bit column holds, so that sums of levels fit too."""
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""When a level was counted that never was: before any count."""
 
 
 class Kind(IntEnum):
@@ -24,6 +41,21 @@ class Kind(IntEnum):
     POS_SALE = 6
     POS_RETURN = 7
     ONLINE_SALE = 8
+    RESTOCK = 9
+    CORRECTION = 10
+
+
+class Reason(IntEnum):
+    """Why stock was adjusted by hand; the numbers are the contract's (`AdjustmentReason`)."""
+
+    UNSPECIFIED = 0
+    DAMAGE = 1
+    THEFT = 2
+    FOUND = 3
+    LOSS = 4
+    INTERNAL_USE = 5
+    EXPIRED = 6
+    STORE_EDIT = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +81,20 @@ class Level:
     """Of the last count that had one."""
     observe_time: datetime | None = None
     """Of the last movement or count."""
+    in_transit: int = 0
+    """What is on its way here by transfers; promised to nobody."""
+    count_time: datetime | None = NEVER
+    """When the last count was observed; None when a version or its arrival has decided for it."""
 
     @property
     def available(self) -> int:
         """What may still be promised; an outlet that owes has nothing (INV-13)."""
         return max(0, self.on_hand - self.reserved)
+
+    @property
+    def missing(self) -> int:
+        """What is promised and not there (BEY-04)."""
+        return max(0, self.reserved - max(0, self.on_hand))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +119,8 @@ class Count:
     quantity: int
     version: int
     observe_time: datetime
+    timed: bool = True
+    """Whether the observer has told the time; else it is that of its arrival."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +133,7 @@ class Movement:
     quantity: int
     on_hand: int
     observe_time: datetime
+    reason: Reason = Reason.UNSPECIFIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +144,6 @@ class Entry:
     movement: Movement
     cause: "Cause"
     record_time: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Online:
-    """What a channel may sell of an item; version 0 was never anything but zero."""
-
-    channel_id: str
-    item_id: str
-    quantity: int = 0
-    version: int = 0
-    update_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +171,12 @@ class Stock:
     levels: dict[Place, Level]
     posted: dict[Place, tuple[Hold, ...]]
     """Holds that wait for a level that includes their sale."""
+    deltas: Mapping[Place, Sequence[tuple[datetime, int]]] = field(default_factory=dict)
+    """Where counts come late: the deltas that may have been observed after them."""
+    before: dict[Place, Level | None] = field(default_factory=dict)
+    """The levels that were changed, as they were."""
+    heard: dict[str, datetime | None] = field(default_factory=dict)
+    """When it was last noted that something was told of each outlet."""
 
     def draft(self) -> "Draft":
         """An empty set of changes on top of what is known."""
@@ -145,14 +184,16 @@ class Stock:
 
     def accept(self, draft: "Draft") -> None:
         """Takes a decision over."""
-        self.levels.update(draft.levels)
+        for place, level in draft.levels.items():
+            self.before.setdefault(place, self.levels.get(place))
+            self.levels[place] = level
         self.posted.update(draft.posted)
 
-    def find(self, item_id: str, outlet_id: str) -> Level:
-        """The level at a place where something may be; zero when nothing was ever there.
+    def item(self, item_id: str) -> Item:
+        """An item that the catalog has.
 
         Raises:
-            DomainError: ITEM_NOT_FOUND, OUTLET_NOT_FOUND.
+            DomainError: ITEM_NOT_FOUND.
         """
         item = self.items.get(item_id)
         if item is None or item.deleted:
@@ -161,6 +202,15 @@ class Stock:
                 f"the catalog has no item {item_id!r}; send its product first",
                 item_id=item_id,
             )
+        return item
+
+    def find(self, item_id: str, outlet_id: str) -> Level:
+        """The level at a place where something may be; zero when nothing was ever there.
+
+        Raises:
+            DomainError: ITEM_NOT_FOUND, OUTLET_NOT_FOUND.
+        """
+        self.item(item_id)
         if outlet_id not in self.outlets:
             raise DomainError(
                 "OUTLET_NOT_FOUND",
@@ -184,14 +234,22 @@ class Draft:
         """The level as this decision has left it so far."""
         return self.levels.get((item_id, outlet_id)) or self.stock.find(item_id, outlet_id)
 
-    def held(self, hold: Hold) -> Level:
-        """The level that a hold is kept back from, also where its item was deleted meanwhile."""
-        place = (hold.item_id, hold.outlet_id)
+    def kept(self, item_id: str, outlet_id: str) -> Level:
+        """A level that is known to be there, also where its item was deleted meanwhile."""
+        place = (item_id, outlet_id)
         return self.levels.get(place) or self.stock.levels[place]
 
+    def held(self, hold: Hold) -> Level:
+        """The level that a hold is kept back from."""
+        return self.kept(hold.item_id, hold.outlet_id)
+
     def put(self, level: Level) -> None:
-        """Leaves a level as given."""
-        if abs(level.on_hand) >= QUANTITY_MAX or level.reserved >= QUANTITY_MAX:
+        """Leaves a level as given.
+
+        Raises:
+            DomainError: QUANTITY_OUT_OF_RANGE.
+        """
+        if max(abs(level.on_hand), level.reserved, level.in_transit) >= QUANTITY_MAX:
             raise DomainError(
                 "QUANTITY_OUT_OF_RANGE",
                 f"item {level.item_id!r} would have more than a level can hold,"
@@ -200,7 +258,14 @@ class Draft:
             )
         self.levels[level.item_id, level.outlet_id] = level
 
-    def move(self, level: Level, kind: Kind, quantity: int, observe_time: datetime) -> Level:
+    def move(
+        self,
+        level: Level,
+        kind: Kind,
+        quantity: int,
+        observe_time: datetime,
+        reason: Reason = Reason.UNSPECIFIED,
+    ) -> Level:
         """Adds a movement to the ledger and its quantity to the level."""
         moved = replace(
             level,
@@ -208,13 +273,28 @@ class Draft:
             observe_time=max(level.observe_time or observe_time, observe_time),
         )
         self.put(moved)
-        self.note(moved, kind, quantity, observe_time)
+        self.note(moved, kind, quantity, observe_time, reason)
         return moved
 
-    def note(self, moved: Level, kind: Kind, quantity: int, observe_time: datetime) -> None:
+    def note(
+        self,
+        moved: Level,
+        kind: Kind,
+        quantity: int,
+        observe_time: datetime,
+        reason: Reason = Reason.UNSPECIFIED,
+    ) -> None:
         """Adds to the ledger the movement that has led to this level."""
         self.movements.append(
-            Movement(moved.item_id, moved.outlet_id, kind, quantity, moved.on_hand, observe_time)
+            Movement(
+                moved.item_id,
+                moved.outlet_id,
+                kind,
+                quantity,
+                moved.on_hand,
+                observe_time,
+                reason,
+            )
         )
 
     def waiting(self, place: Place) -> tuple[Hold, ...]:
@@ -224,23 +304,27 @@ class Draft:
 
 
 def count(draft: Draft, told: Count) -> bool:
-    """Records a count; tells whether the level is different now (INV-02).
+    """Records a count; tells whether the level is different now (INV-02, BEY-08).
 
     Older counts lose: by version where both have one, else by the time of observation. A newer
     count that says what is known only moves the version. A version that is newer than a posted
     sale's is the evidence that the sale is in the level: its hold ends.
     """
     level = draft.level(told.item_id, told.outlet_id)
-    if _older(level, told):
+    found = _counted(draft, level, told)
+    if found is None:
         return False
-    difference = told.quantity - level.on_hand
+    on_hand, count_time = found
+    difference = on_hand - level.on_hand
     level = Level(
         level.item_id,
         level.outlet_id,
-        told.quantity,
+        on_hand,
         level.reserved,
         max(level.version, told.version),
         max(level.observe_time or told.observe_time, told.observe_time),
+        level.in_transit,
+        count_time,
     )
     draft.put(level)
     if difference:
@@ -248,10 +332,33 @@ def count(draft: Draft, told: Count) -> bool:
     return end_included_holds(draft, level) or difference != 0
 
 
-def _older(level: Level, told: Count) -> bool:
+def _counted(draft: Draft, level: Level, told: Count) -> tuple[int, datetime | None] | None:
+    """What is on hand after a count, and the time that later counts are compared with; None when
+    the count is older than what is known.
+    """
     if told.version and level.version:
-        return told.version <= level.version
-    return level.observe_time is not None and told.observe_time < level.observe_time
+        return (told.quantity, None) if told.version > level.version else None
+    if not told.timed:
+        return told.quantity, None
+    known = level.count_time or level.observe_time
+    if known is not None and told.observe_time < known:
+        return None
+    on_hand = told.quantity
+    if waits_for_deltas(level, told):
+        deltas = draft.stock.deltas.get((level.item_id, level.outlet_id), ())
+        on_hand += sum(quantity for when, quantity in deltas if when >= told.observe_time)
+    if told.observe_time == level.count_time:
+        on_hand = min(on_hand, level.on_hand)  # of two that were told for one time, the safe one
+    return on_hand, None if told.version else told.observe_time
+
+
+def waits_for_deltas(level: Level, told: Count) -> bool:
+    """Whether something was observed after this count that came before it, so that the deltas of
+    its place have to be known (`Stock.deltas`).
+    """
+    if not told.timed or (told.version and level.version) or level.count_time is None:
+        return False
+    return level.observe_time is not None and level.observe_time >= told.observe_time
 
 
 def end_included_holds(draft: Draft, level: Level) -> bool:
@@ -274,9 +381,35 @@ def _includes(level: Level, hold: Hold) -> bool:
     return hold.pos_version is not None and level.version > hold.pos_version
 
 
-def adjust(draft: Draft, place: Place, kind: Kind, quantity: int, now: datetime) -> Level:
-    """Adds to or takes from a level (INV-02); it may go below zero (INV-13)."""
-    return draft.move(draft.level(*place), kind, quantity, now)
+def adjust(
+    draft: Draft,
+    place: Place,
+    kind: Kind,
+    quantity: int,
+    when: datetime,
+    *,
+    timed: bool = False,
+    reason: Reason = Reason.UNSPECIFIED,
+) -> Level:
+    """Adds to or takes from a level (INV-02); it may go below zero (INV-13).
+
+    Args:
+        draft: of the call.
+        place: item and outlet.
+        kind: why.
+        quantity: how much; negative takes away.
+        when: it was observed.
+        timed: whether the observer has told when. A delta from before the last count is in that
+            count already: the ledger gets it, and a row that takes it out again (BEY-08).
+        reason: why, for an adjustment by hand.
+    """
+    level = draft.level(*place)
+    if not timed or level.count_time is None or when >= level.count_time:
+        return draft.move(level, kind, quantity, when, reason)
+    draft.move(level, kind, quantity, when, reason)
+    draft.put(level)
+    draft.note(level, Kind.COUNT, -quantity, level.count_time)
+    return level
 
 
 def transfer(
@@ -287,41 +420,9 @@ def transfer(
     return sent, adjust(draft, (item_id, outlets[1]), Kind.TRANSFER_IN, quantity, now)
 
 
-def online_quantity(levels: Iterable[Level]) -> int:
-    """Whole units that may be sold from these levels, of one item (INV-04, INV-13).
-
-    Each outlet gives what is available there; one that owes stock gives nothing, and takes nothing
-    from the others.
-    """
-    return sum(level.available for level in levels) // UNIT
-
-
-def online_changes(
-    stock: Stock, touched: Iterable[str], connected: Sequence[str], known: Mapping[str, int]
-) -> dict[str, int]:
-    """What a channel may sell now, of those touched items whose figure is different.
-
-    Args:
-        stock: after all decisions.
-        touched: items whose levels may have changed.
-        connected: outlets that feed the channel.
-        known: the figures as they were; an absent one was zero.
-    """
-    changes = {}
-    for item_id in touched:
-        levels = (stock.levels.get((item_id, outlet_id)) for outlet_id in connected)
-        quantity = online_quantity(level for level in levels if level)
-        if quantity != known.get(item_id, 0):
-            changes[item_id] = quantity
-    return changes
-
-
 def text(quantity: int) -> str:
     """Thousandths as people and the wire write them: `7`, `7.5`, `-2`."""
+    if quantity % UNIT == 0:
+        return str(quantity // UNIT)
     sign, units, rest = "-" if quantity < 0 else "", *divmod(abs(quantity), UNIT)
     return f"{sign}{units}" + (f".{rest:03}".rstrip("0") if rest else "")
-
-
-def label(quantity: int, out_of_stock_label: str, *, tracked: bool) -> str:
-    """What the store shows beside an item: the channel's label when nothing is left (INV-06)."""
-    return out_of_stock_label if tracked and quantity <= 0 else ""

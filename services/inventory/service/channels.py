@@ -1,9 +1,7 @@
 """Outlets, registers and channels, and what the gateway has to remember about a channel."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 from uuid import uuid4
 
 from services.chassis import pages
@@ -12,18 +10,19 @@ from services.chassis.errors import DomainError, invalid
 from services.chassis.rpc import View, any_merchant, command_each, query
 from services.chassis.sealing import Sealer
 from services.inventory.rules import channels as rules
-from services.inventory.rules.stock import UNIT, Online
+from services.inventory.service.buffers import BufferRpcs, hold_channel
+from services.inventory.service.figures import change_channel, tell_channel
 from services.inventory.store import channels as store
-from services.inventory.store import stock as stock_store
 from services.inventory.wire import channels as wire
-from services.inventory.wire.stock import online_stock_changed, time
+from services.inventory.wire import online as online_wire
+from services.inventory.wire.stock import time
 from tillbridge.inventory.v1 import channels_pb2 as pb
 from tillbridge.inventory.v1 import events_pb2
 
-UPDATABLE = ("display_name", "policies.out_of_stock_label")
+UPDATABLE = ("display_name", *(f"policies.{name}" for name in wire.POLICIES))
 
 
-class ChannelService:
+class ChannelService(BufferRpcs):
     """Serves `tillbridge.inventory.v1.ChannelService`."""
 
     def __init__(self, sealer: Sealer) -> None:
@@ -33,23 +32,16 @@ class ChannelService:
     def create_outlet(
         self, transaction: Transaction, call: Call[pb.CreateOutletRequest, pb.CreateOutletResponse]
     ) -> pb.CreateOutletResponse:
-        """Creates an outlet under the point of sale's id."""
-        connection, told = transaction.connection, call.request.outlet
+        """Creates an outlet under the point of sale's id, or notes that it was told of again."""
+        told = call.request.outlet
         outlet = rules.Outlet(told.outlet_id, told.display_name)
-        create_time = transaction.now
-        for known, known_time in store.load_outlets(connection, call.merchant):
-            if known == outlet:
-                create_time = known_time
-                break
-            if known.outlet_id == outlet.outlet_id:
-                raise DomainError(
-                    "OUTLET_EXISTS",
-                    f"outlet {known.outlet_id!r} exists as {known.display_name!r}",
-                    field="outlet.outlet_id",
-                )
-        else:
-            store.insert_outlet(connection, call.merchant, outlet, transaction.now)
-        return pb.CreateOutletResponse(outlet=wire.outlet(outlet, create_time))
+        before = store.find_outlet(transaction.connection, call.merchant, outlet.outlet_id)
+        known = rules.told_again(outlet, before, call.request.cause, transaction.now)
+        store.save_outlet(transaction.connection, call.merchant, known)
+        if call.request.cause:
+            heard = [(call.merchant, outlet.outlet_id)]
+            store.save_heard(transaction.connection, heard, transaction.now)
+        return pb.CreateOutletResponse(outlet=wire.outlet(known))
 
     @query
     def list_outlets(self, view: View, request: pb.ListOutletsRequest) -> pb.ListOutletsResponse:
@@ -57,7 +49,7 @@ class ChannelService:
         (after,) = pages.key_before(request, str) or ("",)
         size = pages.page_size(request)
         found = store.load_outlets(view.connection, view.merchant, after, size + 1)
-        answer = pb.ListOutletsResponse(outlets=[wire.outlet(*row) for row in found[:size]])
+        answer = pb.ListOutletsResponse(outlets=[wire.outlet(row) for row in found[:size]])
         if len(found) > size:
             answer.next_page_token = pages.token_after(request, answer.outlets[-1].outlet_id)
         return answer
@@ -109,6 +101,7 @@ class ChannelService:
     ) -> pb.CreateChannelResponse:
         """Creates a channel with the policies of a profile."""
         request, connection = call.request, transaction.connection
+        rules.admit(rules.Profile(request.profile), wire.store_terms(request))
         store.lock_channels(transaction, [call.merchant], shared=False)
         register = None
         if request.register_id:
@@ -125,8 +118,8 @@ class ChannelService:
             external_pos=request.external_pos,
         )
         store.insert_channel(connection, call.merchant, channel, transaction.now)
-        self._tell(transaction, call.merchant, channel, created=True)
-        _recalculate(transaction, call.merchant, channel)
+        tell_channel(transaction, call.merchant, channel, created=True)
+        change_channel(transaction, call.merchant, channel, channel)
         return pb.CreateChannelResponse(channel=wire.channel(channel, transaction.now))
 
     @query
@@ -154,21 +147,29 @@ class ChannelService:
         call: Call[pb.UpdateChannelRequest, pb.UpdateChannelResponse],
     ) -> pb.UpdateChannelResponse:
         """Changes the fields that the mask names."""
-        told, paths = call.request.channel, list(call.request.update_mask.paths)
+        request, told = call.request, call.request.channel
+        paths = list(request.update_mask.paths)
         if not paths or not set(paths) <= set(UPDATABLE):
             raise invalid("update_mask", f"name one or more of: {', '.join(UPDATABLE)}")
-        channel, create_time = self._change(transaction, call.merchant, told.channel_id)
+        before, create_time = hold_channel(transaction, call.merchant, told.channel_id)
+        after = before
         if "display_name" in paths:
             if not told.display_name:
                 raise invalid("channel.display_name", "must not be empty")
-            channel = replace(channel, display_name=told.display_name)
-        if "policies.out_of_stock_label" in paths:
-            label = told.policies.out_of_stock_label
-            policies = replace(channel.policies, out_of_stock_label=label)
-            channel = replace(channel, policies=policies)
-        store.update_channel(transaction.connection, call.merchant, channel)
-        self._tell(transaction, call.merchant, channel)
-        return pb.UpdateChannelResponse(channel=wire.channel(channel, create_time))
+            after = replace(after, display_name=told.display_name)
+        policies = {
+            name: read(told.policies)
+            for name, read in wire.POLICIES.items()
+            if f"policies.{name}" in paths
+        }
+        if policies:
+            after = rules.set_policies(after, policies)
+        after, impact = change_channel(
+            transaction, call.merchant, before, after, validate_only=request.validate_only
+        )
+        return pb.UpdateChannelResponse(
+            channel=wire.channel(after, create_time), impact=online_wire.impact(impact)
+        )
 
     @command_each
     def set_connected_outlets(
@@ -178,12 +179,19 @@ class ChannelService:
     ) -> pb.SetConnectedOutletsResponse:
         """Sets which outlets feed the channel, and recalculates all its figures."""
         request = call.request
-        channel, create_time = self._change(transaction, call.merchant, request.channel_id)
+        before, create_time = hold_channel(transaction, call.merchant, request.channel_id)
         store.check_outlets(transaction.connection, call.merchant, request.outlet_ids)
-        channel = rules.connect(channel, request.outlet_ids)
-        changed = self._save(transaction, call.merchant, channel)
+        after, impact = change_channel(
+            transaction,
+            call.merchant,
+            before,
+            rules.connect(before, request.outlet_ids),
+            validate_only=request.validate_only,
+        )
         return pb.SetConnectedOutletsResponse(
-            channel=wire.channel(channel, create_time), changed_items=changed
+            channel=wire.channel(after, create_time),
+            changed_items=len(impact.changes),
+            impact=online_wire.impact(impact),
         )
 
     @command_each
@@ -194,10 +202,17 @@ class ChannelService:
     ) -> pb.SetPrimaryOutletResponse:
         """Makes a connected outlet the primary one."""
         request = call.request
-        channel, create_time = self._change(transaction, call.merchant, request.channel_id)
-        channel = rules.set_primary(channel, request.outlet_id)
-        self._save(transaction, call.merchant, channel)
-        return pb.SetPrimaryOutletResponse(channel=wire.channel(channel, create_time))
+        before, create_time = hold_channel(transaction, call.merchant, request.channel_id)
+        after, impact = change_channel(
+            transaction,
+            call.merchant,
+            before,
+            rules.set_primary(before, request.outlet_id),
+            validate_only=request.validate_only,
+        )
+        return pb.SetPrimaryOutletResponse(
+            channel=wire.channel(after, create_time), impact=online_wire.impact(impact)
+        )
 
     @command_each
     def set_register(
@@ -207,12 +222,19 @@ class ChannelService:
     ) -> pb.SetRegisterResponse:
         """Changes the register, and with it the locked outlet."""
         request = call.request
-        channel, create_time = self._change(transaction, call.merchant, request.channel_id)
+        before, create_time = hold_channel(transaction, call.merchant, request.channel_id)
         register = store.find_register(transaction.connection, call.merchant, request.register_id)
-        channel = rules.set_register(channel, register)
-        changed = self._save(transaction, call.merchant, channel)
+        after, impact = change_channel(
+            transaction,
+            call.merchant,
+            before,
+            rules.set_register(before, register),
+            validate_only=request.validate_only,
+        )
         return pb.SetRegisterResponse(
-            channel=wire.channel(channel, create_time), changed_items=changed
+            channel=wire.channel(after, create_time),
+            changed_items=len(impact.changes),
+            impact=online_wire.impact(impact),
         )
 
     @command_each
@@ -223,7 +245,7 @@ class ChannelService:
     ) -> pb.SetConnectionResponse:
         """Sets how the gateway reaches one side of a channel."""
         told, channel_id = call.request.connection, call.request.channel_id
-        self._change(transaction, call.merchant, channel_id)
+        hold_channel(transaction, call.merchant, channel_id)
         row = wire.connection_row(call.merchant, channel_id, told, self._sealer)
         store.put_connection(transaction.connection, row)
         transaction.emit(
@@ -303,67 +325,3 @@ class ChannelService:
             view.connection, view.merchant, request.channel_id, request.resource
         )
         return pb.GetPollCursorResponse(cursor=cursor)
-
-    def _change(
-        self, transaction: Transaction, merchant: str, channel_id: str
-    ) -> tuple[rules.Channel, Any]:
-        """A channel that is about to change, held against all others."""
-        store.lock_channels(transaction, [merchant], shared=False)
-        return store.find_channel(transaction.connection, merchant, channel_id)
-
-    def _save(self, transaction: Transaction, merchant: str, channel: rules.Channel) -> int:
-        """Saves a channel and recalculates its figures; how many are different."""
-        store.update_channel(transaction.connection, merchant, channel)
-        self._tell(transaction, merchant, channel)
-        return _recalculate(transaction, merchant, channel)
-
-    def _tell(
-        self,
-        transaction: Transaction,
-        merchant: str,
-        channel: rules.Channel,
-        *,
-        created: bool = False,
-    ) -> None:
-        transaction.emit(
-            merchant,
-            f"channel/{channel.channel_id}",
-            events_pb2.ChannelChanged(channel_id=channel.channel_id, created=created),
-            channel.channel_id,
-        )
-
-
-def _recalculate(transaction: Transaction, merchant: str, channel: rules.Channel) -> int:
-    """Recalculates what the channel may sell of every item (INV-05, INV-06, INV-07)."""
-    connection = transaction.connection
-    sums = stock_store.sum_available(connection, merchant, channel.connected_outlet_ids)
-    known = stock_store.load_online(connection, merchant, channel.channel_id, None)
-    changed = _changed(channel.channel_id, sums, known, transaction)
-    if not changed:
-        return 0
-    stock_store.save_figures(connection, [(merchant, figure) for figure in changed])
-    figures = {figure.item_id: figure for figure in changed}
-    items = stock_store.lock_items(connection, [(merchant, row.item_id) for row in changed])
-    for (_, item_id), item in items.items():
-        if item.deleted:
-            continue
-        transaction.emit(
-            merchant,
-            f"item/{item_id}",
-            online_stock_changed(figures[item_id], tracked=item.tracked),
-            channel.channel_id,
-        )
-    return len(changed)
-
-
-def _changed(
-    channel_id: str, sums: dict[str, int], known: dict[str, Online], transaction: Transaction
-) -> Sequence[Online]:
-    changed = []
-    for item_id in sorted(sums.keys() | known.keys()):
-        old = known.get(item_id) or Online(channel_id, item_id)
-        quantity = sums.get(item_id, 0) // UNIT
-        if quantity != old.quantity:
-            new = Online(channel_id, item_id, quantity, old.version + 1, transaction.now)
-            changed.append(new)
-    return changed

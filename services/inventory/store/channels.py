@@ -5,15 +5,28 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, true, update
+from sqlalchemy import (
+    Connection,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    tuple_,
+    update,
+)
 
 from services.chassis.database import Transaction
 from services.chassis.errors import DomainError
-from services.chassis.statements import among, keys
+from services.chassis.plumbing import UtcTime
+from services.chassis.statements import among, keys, upsert
 from services.inventory.rules.channels import (
     AllocationPolicy,
     Channel,
     FulfillmentPolicy,
+    KnownOutlet,
     Outlet,
     OutletPolicy,
     Policies,
@@ -22,20 +35,13 @@ from services.inventory.rules.channels import (
     Register,
 )
 from services.inventory.store.tables import (
-    ChannelRow,
-    ConnectionRow,
-    LeaseRow,
-    OutletRow,
-    PollCursorRow,
-    RegisterRow,
+    CHANNELS,
+    CONNECTIONS,
+    LEASES,
+    OUTLETS,
+    POLL_CURSORS,
+    REGISTERS,
 )
-
-OUTLETS = OutletRow.__table__  # type: ignore[attr-defined]  # sqlmodel does not declare it
-REGISTERS = RegisterRow.__table__  # type: ignore[attr-defined]
-CHANNELS = ChannelRow.__table__  # type: ignore[attr-defined]
-CONNECTIONS = ConnectionRow.__table__  # type: ignore[attr-defined]
-LEASES = LeaseRow.__table__  # type: ignore[attr-defined]
-POLL_CURSORS = PollCursorRow.__table__  # type: ignore[attr-defined]
 
 
 def lock_channels(transaction: Transaction, merchants: Iterable[str], *, shared: bool) -> None:
@@ -49,27 +55,41 @@ def lock_channels(transaction: Transaction, merchants: Iterable[str], *, shared:
 
 def load_outlets(
     connection: Connection, merchant: str, after: str = "", limit: int | None = None
-) -> list[tuple[Outlet, datetime]]:
-    """The merchant's outlets by id, with the time of their creation."""
+) -> list[KnownOutlet]:
+    """The merchant's outlets by id."""
     rows = connection.execute(
         select(OUTLETS)
         .where(OUTLETS.c.merchant_id == merchant, OUTLETS.c.outlet_id > after)
         .order_by(OUTLETS.c.outlet_id)
         .limit(limit)
     )
-    return [(Outlet(row.outlet_id, row.display_name), row.create_time) for row in rows]
+    return [_known_outlet(row) for row in rows]
 
 
-def insert_outlet(connection: Connection, merchant: str, outlet: Outlet, now: datetime) -> None:
-    """Adds an outlet."""
-    connection.execute(
-        insert(OUTLETS).values(
-            merchant_id=merchant,
-            outlet_id=outlet.outlet_id,
-            display_name=outlet.display_name,
-            create_time=now,
-        )
-    )
+def find_outlet(connection: Connection, merchant: str, outlet_id: str) -> KnownOutlet | None:
+    """The outlet, if it is known."""
+    row = connection.execute(
+        select(OUTLETS).where(OUTLETS.c.merchant_id == merchant, OUTLETS.c.outlet_id == outlet_id)
+    ).first()
+    return _known_outlet(row) if row else None
+
+
+def save_outlet(connection: Connection, merchant: str, known: KnownOutlet) -> None:
+    """Adds an outlet, or notes that it was told of again."""
+    row = {
+        "merchant_id": merchant,
+        "outlet_id": known.outlet.outlet_id,
+        "display_name": known.outlet.display_name,
+        "create_time": known.create_time,
+        "cause": known.cause,
+        "sync_time": known.sync_time,
+    }
+    upsert(connection, OUTLETS, [row])
+
+
+def _known_outlet(row: Any) -> KnownOutlet:
+    outlet = Outlet(row.outlet_id, row.display_name)
+    return KnownOutlet(outlet, row.cause, row.create_time, row.sync_time or row.create_time)
 
 
 def load_registers(
@@ -174,10 +194,15 @@ def find_channel(
         )
     ).first()
     if not row:
-        raise DomainError(
-            "CHANNEL_NOT_FOUND", f"there is no channel {channel_id!r}", channel_id=channel_id
-        )
+        raise no_channel(channel_id)
     return _channel(row), row.create_time
+
+
+def no_channel(channel_id: str) -> DomainError:
+    """That there is no such channel."""
+    return DomainError(
+        "CHANNEL_NOT_FOUND", f"there is no channel {channel_id!r}", channel_id=channel_id
+    )
 
 
 def _channel(row: Any) -> Channel:
@@ -191,12 +216,18 @@ def _channel(row: Any) -> Channel:
             PostingPolicy(row.posting),
             FulfillmentPolicy(row.fulfillment),
             row.out_of_stock_label,
+            row.update_inventory,
+            row.accept_store_stock_edits,
+            row.silent_after_s,
+            row.silent_quantity,
         ),
         external_pos=row.external_pos,
         register_id=row.register_id,
         register_outlet_id=row.register_outlet_id,
         primary_outlet_id=row.primary_outlet_id,
         connected_outlet_ids=tuple(json.loads(row.connected_outlet_ids)),
+        draining_outlet_ids=tuple(json.loads(row.draining_outlet_ids)),
+        silent_outlet_ids=tuple(json.loads(row.silent_outlet_ids)),
     )
 
 
@@ -214,6 +245,12 @@ def _channel_columns(channel: Channel) -> dict[str, Any]:
         "register_outlet_id": channel.register_outlet_id,
         "primary_outlet_id": channel.primary_outlet_id,
         "connected_outlet_ids": json.dumps(channel.connected_outlet_ids),
+        "update_inventory": channel.policies.update_inventory,
+        "accept_store_stock_edits": channel.policies.accept_store_stock_edits,
+        "silent_after_s": channel.policies.silent_after_s,
+        "silent_quantity": channel.policies.silent_quantity,
+        "draining_outlet_ids": json.dumps(channel.draining_outlet_ids),
+        "silent_outlet_ids": json.dumps(channel.silent_outlet_ids),
     }
 
 
@@ -236,6 +273,51 @@ def update_channel(connection: Connection, merchant: str, channel: Channel) -> N
         .where(CHANNELS.c.merchant_id == merchant, CHANNELS.c.channel_id == channel.channel_id)
         .values(**_channel_columns(channel))
     )
+
+
+_WATCHED = (
+    select(CHANNELS)
+    .where(
+        or_(
+            CHANNELS.c.silent_after_s > 0,
+            CHANNELS.c.silent_outlet_ids != "[]",
+            CHANNELS.c.draining_outlet_ids != "[]",
+        )
+    )
+    .order_by(CHANNELS.c.merchant_id, CHANNELS.c.channel_id)
+)
+
+
+def load_watched(connection: Connection) -> list[tuple[str, Channel]]:
+    """The channels of all merchants that may change by themselves, with their merchants."""
+    return [(row.merchant_id, _channel(row)) for row in connection.execute(_WATCHED)]
+
+
+def load_heard(connection: Connection, merchant: str) -> dict[str, datetime | None]:
+    """When anything was last told of each of the merchant's outlets (BEY-12)."""
+    rows = connection.execute(
+        select(OUTLETS.c.outlet_id, OUTLETS.c.heard_time).where(OUTLETS.c.merchant_id == merchant)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+_HEARD = (
+    select(OUTLETS.c.merchant_id, OUTLETS.c.outlet_id)
+    .where(among(keys(), OUTLETS.c.merchant_id, OUTLETS.c.outlet_id))
+    .with_for_update(skip_locked=True)
+)
+_HEAR = (
+    update(OUTLETS)
+    .where(tuple_(OUTLETS.c.merchant_id, OUTLETS.c.outlet_id).in_(_HEARD))
+    .values(heard_time=bindparam("now", type_=UtcTime))
+)
+
+
+def save_heard(connection: Connection, heard: Iterable[tuple[str, str]], now: datetime) -> None:
+    """Notes that something was told of these outlets, by (merchant, outlet). Another process that
+    is about to note the same is not waited for.
+    """
+    connection.execute(_HEAR, {"keys": sorted(heard), "now": now})
 
 
 def put_connection(connection: Connection, row: dict[str, Any]) -> None:

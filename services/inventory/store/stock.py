@@ -6,56 +6,47 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
-    and_,
     bindparam,
-    case,
     func,
-    or_,
     select,
     true,
     tuple_,
-    update,
 )
 
-from services.chassis.statements import among, append, keys, upsert
-from services.inventory.rules.reservations import Allocation, Reservation, State
+from services.chassis.plumbing import UtcTime
+from services.chassis.statements import among, append, keys, save_decided
+from services.inventory.rules.reservations import Reservation
 from services.inventory.rules.stock import (
     Cause,
     Draft,
     Entry,
-    Hold,
     Item,
     Kind,
     Level,
     Movement,
-    Online,
     Place,
+    Reason,
     Stock,
 )
+from services.inventory.store.items import lock_items
+from services.inventory.store.reservations import (
+    forget_holds,
+    hold_key,
+    load_posted,
+    save_holds,
+    save_reservations,
+)
 from services.inventory.store.tables import (
-    HoldRow,
-    ItemRow,
-    LevelRow,
-    MovementRow,
-    OnlineStockRow,
-    OutletRow,
-    ReservationRow,
+    HOLDS,
+    LEVELS,
+    MOVEMENTS,
+    OUTLETS,
+    ItemKey,
 )
 
-ITEMS = ItemRow.__table__  # type: ignore[attr-defined]  # sqlmodel does not declare it
-LEVELS = LevelRow.__table__  # type: ignore[attr-defined]
-MOVEMENTS = MovementRow.__table__  # type: ignore[attr-defined]
-ONLINE = OnlineStockRow.__table__  # type: ignore[attr-defined]
-OUTLETS = OutletRow.__table__  # type: ignore[attr-defined]
-RESERVATIONS = ReservationRow.__table__  # type: ignore[attr-defined]
-HOLDS = HoldRow.__table__  # type: ignore[attr-defined]
-
-ItemKey = tuple[str, str]
-"""(merchant, item)."""
-FigureKey = tuple[str, str, str]
-"""(merchant, channel, item)."""
+PlaceKey = tuple[str, str, str]
+"""(merchant, item, outlet)."""
 
 
 @dataclass(slots=True)
@@ -63,17 +54,28 @@ class Changes:
     """What a group of calls has decided, ready to be saved in bulk."""
 
     now: datetime
-    levels: dict[tuple[str, str, str], Level] = field(default_factory=dict)
+    levels: dict[PlaceKey, Level] = field(default_factory=dict)
+    before: dict[PlaceKey, Level | None] = field(default_factory=dict)
+    """The same levels, as they were."""
+    missed: dict[PlaceKey, str] = field(default_factory=dict)
+    """What made something promised go missing, by place (BEY-04)."""
     movements: list[dict[str, Any]] = field(default_factory=list)
     held: list[dict[str, Any]] = field(default_factory=list)
     posted: dict[tuple[str, str, str, str], int | None] = field(default_factory=dict)
     ended: set[tuple[str, str, str, str]] = field(default_factory=set)
     reservations: dict[tuple[str, str], Reservation] = field(default_factory=dict)
+    reservations_before: dict[tuple[str, str], Reservation] = field(default_factory=dict)
+    moved: set[tuple[str, str]] = field(default_factory=set)
+    """Reservations whose holds are other ones now; these are among `held`."""
 
     def add(self, merchant: str, draft: Draft, cause: Cause) -> None:
         """Adds the changes of one decision."""
-        for level in draft.levels.values():
-            self.levels[merchant, level.item_id, level.outlet_id] = level
+        for place, level in draft.levels.items():
+            key = (merchant, *place)
+            self.levels[key] = level
+            self.before[key] = draft.stock.before.get(place)
+            if level.missing:
+                self.missed.setdefault(key, cause.text)
         for movement in draft.movements:
             self.movements.append(
                 {
@@ -87,12 +89,13 @@ class Changes:
                     "request_id": cause.request_id,
                     "observe_time": movement.observe_time,
                     "record_time": self.now,
+                    "reason": int(movement.reason),
                 }
             )
         for holds in draft.posted.values():
             for hold in holds:
-                self.posted[_hold_key(merchant, hold)] = hold.pos_version
-        self.ended.update(_hold_key(merchant, hold) for hold in draft.ended)
+                self.posted[hold_key(merchant, hold)] = hold.pos_version
+        self.ended.update(hold_key(merchant, hold) for hold in draft.ended)
 
     def touched(self) -> dict[str, list[str]]:
         """By merchant, the items with a level that may have changed."""
@@ -102,28 +105,7 @@ class Changes:
         return found
 
 
-def _hold_key(merchant: str, hold: Hold) -> tuple[str, str, str, str]:
-    return merchant, hold.reservation_id, hold.line_id, hold.outlet_id
-
-
-_LOCK_ITEMS = (
-    select(ITEMS.c.merchant_id, ITEMS.c.item_id, ITEMS.c.tracked, ITEMS.c.deleted)
-    .where(among(keys(), ITEMS.c.merchant_id, ITEMS.c.item_id))
-    .order_by(ITEMS.c.merchant_id, ITEMS.c.item_id)
-    .with_for_update()
-)
-
-
-def lock_items(connection: Connection, wanted: Iterable[ItemKey]) -> dict[ItemKey, Item]:
-    """The items with these keys, deleted ones too, each held against other processes until commit.
-
-    An item's row is the lock on all that is decided about its stock, at every outlet.
-    """
-    rows = connection.execute(_LOCK_ITEMS, {"keys": list(set(wanted))}).all()
-    return {(row[0], row[1]): Item(*row[1:]) for row in rows}
-
-
-_LOAD_OUTLETS = select(OUTLETS.c.merchant_id, OUTLETS.c.outlet_id).where(
+_LOAD_OUTLETS = select(OUTLETS.c.merchant_id, OUTLETS.c.outlet_id, OUTLETS.c.heard_time).where(
     among(keys(), OUTLETS.c.merchant_id)
 )
 
@@ -135,37 +117,44 @@ def load_stock(
     however many items.
     """
     items: dict[str, dict[str, Item]] = {merchant: {} for merchant in merchants}
-    outlets: dict[str, set[str]] = {merchant: set() for merchant in merchants}
+    outlets: dict[str, dict[str, datetime | None]] = {merchant: {} for merchant in merchants}
     found = lock_items(connection, wanted)
     for (merchant, item_id), item in found.items():
         items[merchant][item_id] = item
-    for merchant, outlet_id in connection.execute(
+    for merchant, outlet_id, heard_time in connection.execute(
         _LOAD_OUTLETS, {"keys": [(merchant,) for merchant in merchants]}
     ):
-        outlets[merchant].add(outlet_id)
+        outlets[merchant][outlet_id] = heard_time
     stocks = {
-        merchant: Stock(items[merchant], frozenset(outlets[merchant]), {}, {})
+        merchant: Stock(
+            items[merchant], frozenset(outlets[merchant]), {}, {}, heard=outlets[merchant]
+        )
         for merchant in merchants
     }
     for merchant, level in load_levels(connection, list(found)):
         stocks[merchant].levels[level.item_id, level.outlet_id] = level
-    for row in connection.execute(_LOAD_POSTED, {"keys": list(found)}):
-        hold = Hold(*row[1:])
+    for merchant, hold in load_posted(connection, list(found)):
         place: Place = (hold.item_id, hold.outlet_id)
-        waiting = stocks[row[0]].posted
+        waiting = stocks[merchant].posted
         waiting[place] = (*waiting.get(place, ()), hold)
     return stocks
 
 
-_LOAD_LEVELS = select(
-    LEVELS.c.merchant_id,
+_LEVEL = (
     LEVELS.c.item_id,
     LEVELS.c.outlet_id,
     LEVELS.c.on_hand,
     LEVELS.c.reserved,
     LEVELS.c.version,
     LEVELS.c.observe_time,
-).where(among(keys(), LEVELS.c.merchant_id, LEVELS.c.item_id))
+    LEVELS.c.in_transit,
+    LEVELS.c.count_time,
+)
+
+
+_LOAD_LEVELS = select(LEVELS.c.merchant_id, *_LEVEL).where(
+    among(keys(), LEVELS.c.merchant_id, LEVELS.c.item_id)
+)
 
 
 def load_levels(connection: Connection, wanted: Sequence[ItemKey]) -> list[tuple[str, Level]]:
@@ -174,20 +163,31 @@ def load_levels(connection: Connection, wanted: Sequence[ItemKey]) -> list[tuple
     return [(row[0], Level(*row[1:])) for row in rows]
 
 
-_HOLDS = select(
-    HOLDS.c.merchant_id,
-    HOLDS.c.reservation_id,
-    HOLDS.c.line_id,
-    HOLDS.c.item_id,
-    HOLDS.c.outlet_id,
-    HOLDS.c.quantity,
-    HOLDS.c.pos_version,
+_LOAD_DELTAS = select(
+    MOVEMENTS.c.merchant_id,
+    MOVEMENTS.c.item_id,
+    MOVEMENTS.c.outlet_id,
+    MOVEMENTS.c.observe_time,
+    MOVEMENTS.c.quantity,
+).where(
+    among(keys(), MOVEMENTS.c.merchant_id, MOVEMENTS.c.item_id, MOVEMENTS.c.outlet_id),
+    MOVEMENTS.c.kind.not_in([int(Kind.COUNT), int(Kind.CORRECTION)]),
+    MOVEMENTS.c.observe_time >= bindparam("since", type_=UtcTime),
 )
-_LOAD_POSTED = _HOLDS.where(
-    among(keys(), HOLDS.c.merchant_id, HOLDS.c.item_id),
-    HOLDS.c.held,
-    HOLDS.c.pos_version.is_not(None),
-)
+
+
+def load_deltas(
+    connection: Connection, places: Sequence[PlaceKey], since: datetime
+) -> dict[str, dict[Place, list[tuple[datetime, int]]]]:
+    """What was added and taken at these places, as far as it was observed at this time or later, by
+    merchant.
+    """
+    found: dict[str, dict[Place, list[tuple[datetime, int]]]] = {}
+    rows = connection.execute(_LOAD_DELTAS, {"keys": places, "since": since})
+    for merchant, item_id, outlet_id, observe_time, quantity in rows:
+        deltas = found.setdefault(merchant, {}).setdefault((item_id, outlet_id), [])
+        deltas.append((observe_time, quantity))
+    return found
 
 
 def load_entries(
@@ -219,6 +219,7 @@ def load_entries(
                 row.quantity,
                 row.on_hand,
                 row.observe_time,
+                Reason(row.reason),
             ),
             Cause(row.cause, row.request_id),
             row.record_time,
@@ -238,14 +239,7 @@ def list_levels(
     table = LEVELS.c
     outlet_id, item_id = filters
     rows = connection.execute(
-        select(
-            table.item_id,
-            table.outlet_id,
-            table.on_hand,
-            table.reserved,
-            table.version,
-            table.observe_time,
-        )
+        select(*_LEVEL)
         .where(
             table.merchant_id == merchant,
             table.outlet_id == outlet_id if outlet_id else true(),
@@ -258,241 +252,85 @@ def list_levels(
     return [Level(*row) for row in rows]
 
 
-def list_items(
-    connection: Connection, merchant: str, item_ids: Sequence[str], after: str, limit: int
-) -> list[Item]:
-    """Items by id behind `after`: these, or all when none are named."""
-    table = ITEMS.c
+def list_levels_as_of(  # noqa: PLR0917  (a list, and a time)
+    connection: Connection,
+    merchant: str,
+    filters: tuple[str, str],
+    after: tuple[str, str],
+    limit: int,
+    as_of: datetime,
+) -> list[Level]:
+    """What was on hand as of a time, by what was recorded until then (BEY-01): the sums of the
+    ledger's rows. Else as `list_levels`; places where nothing was recorded yet are left out.
+    """
+    table = MOVEMENTS.c
+    outlet_id, item_id = filters
     rows = connection.execute(
-        select(table.item_id, table.tracked)
+        select(
+            table.item_id,
+            table.outlet_id,
+            func.sum(table.quantity),
+            func.max(table.observe_time, type_=UtcTime),
+        )
         .where(
             table.merchant_id == merchant,
-            ~table.deleted,
-            table.item_id > after,
-            table.item_id.in_(item_ids) if item_ids else true(),
+            table.outlet_id == outlet_id if outlet_id else true(),
+            table.item_id == item_id if item_id else true(),
+            tuple_(table.item_id, table.outlet_id) > after,
+            table.record_time <= as_of,
         )
-        .order_by(table.item_id)
+        .group_by(table.item_id, table.outlet_id)
+        .order_by(table.item_id, table.outlet_id)
         .limit(limit)
     )
-    return [Item(row.item_id, tracked=row.tracked) for row in rows]
+    return [Level(row[0], row[1], int(row[2]), observe_time=row[3]) for row in rows]
 
 
 def save(connection: Connection, changes: Changes) -> None:
-    """Saves what was decided: a handful of statements, however much it is."""
-    upsert(
+    """Saves what was decided: a handful of statements, however much it is.
+
+    A level, and a reservation, is only replaced while it is what was decided on: no more is
+    promised than there is, even where no lock has kept others out (BEY-04).
+
+    Raises:
+        StaleError: somebody else has changed one of them; the transaction has to run again.
+    """
+    save_decided(
         connection,
         LEVELS,
         [
-            {
-                "merchant_id": merchant,
-                "item_id": level.item_id,
-                "outlet_id": level.outlet_id,
-                "on_hand": level.on_hand,
-                "reserved": level.reserved,
-                "version": level.version,
-                "observe_time": level.observe_time,
-            }
-            for (merchant, _, _), level in changes.levels.items()
+            _level_row(merchant, level, changes.before[merchant, item_id, outlet_id])
+            for (merchant, item_id, outlet_id), level in sorted(changes.levels.items(), key=_key)
+            if level != changes.before[merchant, item_id, outlet_id]
         ],
+        ("on_hand", "reserved", "version", "in_transit"),
     )
     append(connection, MOVEMENTS, changes.movements)
-    upsert(
-        connection,
-        RESERVATIONS,
-        [
-            {
-                "merchant_id": merchant,
-                "reservation_id": reservation.reservation_id,
-                "channel_id": reservation.channel_id,
-                "cause": reservation.cause,
-                "state": int(reservation.state),
-                "create_time": changes.now,
-            }
-            for (merchant, _), reservation in changes.reservations.items()
-        ],
-        keep=["create_time"],
+    save_reservations(
+        connection, changes.reservations, changes.reservations_before, create_time=changes.now
     )
+    forget_holds(connection, changes.moved)
     append(connection, HOLDS, changes.held)
-    _save_holds(connection, changes)
+    save_holds(connection, changes.posted, changes.ended)
 
 
-_HOLD_KEY = ("merchant_id", "reservation_id", "line_id", "outlet_id")
-_IS_HOLD = and_(*(HOLDS.c[name] == bindparam(f"key_{name}") for name in _HOLD_KEY))
-_POST_HOLDS = update(HOLDS).where(_IS_HOLD).values(pos_version=bindparam("version"))
-_END_HOLDS = update(HOLDS).where(_IS_HOLD).values(held=False)
+def _key(row: tuple[PlaceKey, Level]) -> PlaceKey:
+    return row[0]
 
 
-def _save_holds(connection: Connection, changes: Changes) -> None:
-    """Saves how holds went on: posted, with the sale's version, or ended."""
-    if changes.posted:
-        connection.execute(
-            _POST_HOLDS,
-            [_hold_row(key) | {"version": version} for key, version in changes.posted.items()],
-        )
-    if changes.ended:
-        connection.execute(_END_HOLDS, [_hold_row(key) for key in changes.ended])
-
-
-def _hold_row(key: tuple[str, str, str, str]) -> dict[str, Any]:
-    return {f"key_{name}": value for name, value in zip(_HOLD_KEY, key, strict=True)}
-
-
-def hold_rows(merchant: str, reservation: Reservation) -> list[dict[str, Any]]:
-    """The rows of a new reservation's allocations."""
-    return [
-        {
-            "merchant_id": merchant,
-            "reservation_id": reservation.reservation_id,
-            "line_id": given.line_id,
-            "outlet_id": given.outlet_id,
-            "item_id": given.item_id,
-            "quantity": given.quantity,
-            "held": True,
-            "pos_version": None,
-        }
-        for given in reservation.allocations
-    ]
-
-
-_LOAD_HOLDS = (
-    _HOLDS.add_columns(HOLDS.c.held)
-    .where(among(keys(), HOLDS.c.merchant_id, HOLDS.c.reservation_id))
-    .order_by(HOLDS.c.merchant_id, HOLDS.c.reservation_id, HOLDS.c.line_id, HOLDS.c.outlet_id)
-)
-_LOAD_RESERVATIONS = select(
-    RESERVATIONS.c.merchant_id,
-    RESERVATIONS.c.reservation_id,
-    RESERVATIONS.c.channel_id,
-    RESERVATIONS.c.cause,
-    RESERVATIONS.c.state,
-).where(among(keys(), RESERVATIONS.c.merchant_id, RESERVATIONS.c.reservation_id))
-
-
-def load_reservations(
-    connection: Connection, wanted: Sequence[tuple[str, str]]
-) -> dict[tuple[str, str], tuple[Reservation, list[Hold]]]:
-    """The reservations with these keys (merchant, id), each with what it still holds."""
-    found: dict[tuple[str, str], tuple[Reservation, list[Hold]]] = {}
-    parts: dict[tuple[str, str], list[Allocation]] = {}
-    held: dict[tuple[str, str], list[Hold]] = {}
-    for row in connection.execute(_LOAD_HOLDS, {"keys": wanted}):
-        hold = Hold(*row[1:7])
-        key = (row[0], hold.reservation_id)
-        parts.setdefault(key, []).append(
-            Allocation(hold.line_id, hold.item_id, hold.outlet_id, hold.quantity)
-        )
-        if row.held:
-            held.setdefault(key, []).append(hold)
-    for row in connection.execute(_LOAD_RESERVATIONS, {"keys": wanted}):
-        key = (row[0], row[1])
-        state = State(row.state)
-        if state is State.POSTED and key not in held:
-            state = State.COMMITTED  # every level that it waited for has arrived
-        reservation = Reservation(row[1], row[2], row[3], state, tuple(parts.get(key, ())))
-        found[key] = (reservation, held.get(key, []))
-    return found
-
-
-_FIGURES = select(
-    ONLINE.c.merchant_id,
-    ONLINE.c.channel_id,
-    ONLINE.c.item_id,
-    ONLINE.c.quantity,
-    ONLINE.c.version,
-    ONLINE.c.update_time,
-)
-_LOAD_FIGURES = _FIGURES.where(
-    among(keys(), ONLINE.c.merchant_id, ONLINE.c.channel_id, ONLINE.c.item_id)
-)
-_LOAD_ALL_FIGURES = _FIGURES.where(
-    ONLINE.c.merchant_id == bindparam("merchant_id"),
-    ONLINE.c.channel_id == bindparam("channel_id"),
-)
-
-
-def load_figures(connection: Connection, wanted: Sequence[FigureKey]) -> dict[FigureKey, Online]:
-    """What is kept of figures, of any merchants and channels, by key."""
-    rows = connection.execute(_LOAD_FIGURES, {"keys": wanted}).all()
-    return {(row[0], row[1], row[2]): Online(*row[1:]) for row in rows}
-
-
-def load_online(
-    connection: Connection, merchant: str, channel_id: str, item_ids: Sequence[str] | None
-) -> dict[str, Online]:
-    """What is kept of a channel's figures: of these items, or of all."""
-    if item_ids is None:
-        key = {"merchant_id": merchant, "channel_id": channel_id}
-        return {row[2]: Online(*row[1:]) for row in connection.execute(_LOAD_ALL_FIGURES, key)}
-    wanted = [(merchant, channel_id, item_id) for item_id in item_ids]
-    found = load_figures(connection, wanted)
-    return {item_id: figure for (_, _, item_id), figure in found.items()}
-
-
-def save_figures(connection: Connection, figures: Sequence[tuple[str, Online]]) -> None:
-    """Keeps new figures, each given with its merchant."""
-    upsert(
-        connection,
-        ONLINE,
-        [
-            {
-                "merchant_id": merchant,
-                "channel_id": figure.channel_id,
-                "item_id": figure.item_id,
-                "quantity": figure.quantity,
-                "version": figure.version,
-                "update_time": figure.update_time,
-            }
-            for merchant, figure in figures
-        ],
-    )
-
-
-def sum_available(connection: Connection, merchant: str, outlets: Sequence[str]) -> dict[str, int]:
-    """What is available of every item at these outlets, in thousandths (INV-05)."""
-    table = LEVELS.c
-    free = table.on_hand - table.reserved
-    rows = connection.execute(
-        select(table.item_id, func.sum(case((free > 0, free), else_=0)))
-        .where(table.merchant_id == merchant, table.outlet_id.in_(outlets))
-        .group_by(table.item_id)
-    )
-    return {row[0]: int(row[1]) for row in rows}
-
-
-_FORGET_ITEMS = (
-    update(ITEMS)
-    .where(
-        ITEMS.c.merchant_id == bindparam("owner"),
-        ITEMS.c.product_id == bindparam("product"),
-        ITEMS.c.revision < bindparam("newer"),
-    )
-    .values(deleted=True, revision=bindparam("newer"))
-)
-
-
-def learn_items(
-    connection: Connection, rows: Sequence[dict[str, Any]], gone: Sequence[dict[str, Any]]
-) -> None:
-    """Takes over what the catalog tells of its items; an older revision changes nothing.
-
-    `rows` have the columns of `items`; `gone` name products (`merchant_id`, `product_id`,
-    `revision`) whose items that are not among `rows` exist no more.
-    """
-    if gone:
-        connection.execute(
-            _FORGET_ITEMS,
-            [
-                {
-                    "owner": product["merchant_id"],
-                    "product": product["product_id"],
-                    "newer": product["revision"],
-                }
-                for product in gone
-            ],
-        )
-    upsert(connection, ITEMS, rows, where=_is_newer)
-
-
-def _is_newer(new: Any) -> ColumnElement[bool]:
-    """Revisions count within a product: an item that moved to another one is new there."""
-    return or_(ITEMS.c.revision <= new.revision, ITEMS.c.product_id != new.product_id)
+def _level_row(merchant: str, level: Level, before: Level | None) -> dict[str, Any]:
+    return {
+        "merchant_id": merchant,
+        "item_id": level.item_id,
+        "outlet_id": level.outlet_id,
+        "on_hand": level.on_hand,
+        "reserved": level.reserved,
+        "version": level.version,
+        "observe_time": level.observe_time,
+        "in_transit": level.in_transit,
+        "count_time": level.count_time,
+        "was_on_hand": before.on_hand if before else None,
+        "was_reserved": before.reserved if before else None,
+        "was_version": before.version if before else None,
+        "was_in_transit": before.in_transit if before else None,
+    }

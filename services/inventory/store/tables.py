@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Index, LargeBinary, MetaData
+from sqlalchemy import BigInteger, Index, LargeBinary, MetaData, false, text, true
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -27,6 +27,11 @@ class OutletRow(Row, table=True):
     outlet_id: str = Field(primary_key=True)
     display_name: str
     create_time: datetime = Field(sa_type=UtcTime)
+    cause: str = Field(sa_column_kwargs={"server_default": ""})
+    sync_time: datetime | None = Field(sa_type=UtcTime)
+    """NULL in rows that are older than this column: never since."""
+    heard_time: datetime | None = Field(sa_type=UtcTime)
+    """When anything was last told of its stock; to within some seconds. NULL: never."""
 
 
 class RegisterRow(Row, table=True):
@@ -60,6 +65,14 @@ class ChannelRow(Row, table=True):
     primary_outlet_id: str
     connected_outlet_ids: str
     create_time: datetime = Field(sa_type=UtcTime)
+    update_inventory: bool = Field(sa_column_kwargs={"server_default": true()})
+    accept_store_stock_edits: bool = Field(sa_column_kwargs={"server_default": false()})
+    silent_after_s: int = Field(sa_column_kwargs={"server_default": "0"})
+    silent_quantity: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
+    draining_outlet_ids: str = Field(sa_column_kwargs={"server_default": "[]"})
+    """JSON."""
+    silent_outlet_ids: str = Field(sa_column_kwargs={"server_default": "[]"})
+    """JSON."""
 
 
 class ConnectionRow(Row, table=True):
@@ -123,13 +136,20 @@ class LevelRow(Row, table=True):
     reserved: int = Field(sa_type=BigInteger)
     version: int = Field(sa_type=BigInteger)
     observe_time: datetime | None = Field(sa_type=UtcTime)
+    in_transit: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
+    """What is on its way here."""
+    count_time: datetime | None = Field(sa_type=UtcTime)
+    """When the last count was observed; NULL when a version or its arrival has decided for it."""
 
 
 class MovementRow(Base, table=True):
     """The ledger; rows are added and never changed."""
 
     __tablename__ = "movements"
-    __table_args__ = (Index(None, "merchant_id", "item_id", "movement_id"),)
+    __table_args__ = (
+        Index(None, "merchant_id", "item_id", "movement_id"),
+        Index(None, "merchant_id", "item_id", "outlet_id", "record_time"),
+    )
 
     movement_id: int | None = Field(default=None, primary_key=True, sa_type=Serial)
     merchant_id: str
@@ -142,6 +162,7 @@ class MovementRow(Base, table=True):
     request_id: str
     observe_time: datetime = Field(sa_type=UtcTime)
     record_time: datetime = Field(sa_type=UtcTime)
+    reason: int = Field(sa_column_kwargs={"server_default": "0"})
 
 
 class OnlineStockRow(Row, table=True):
@@ -160,19 +181,39 @@ class ReservationRow(Row, table=True):
     """Stock held for an order."""
 
     __tablename__ = "reservations"
+    __table_args__ = (
+        Index(
+            "ix_reservations_expire_time",
+            "expire_time",
+            sqlite_where=text("expire_time IS NOT NULL"),
+            postgresql_where=text("expire_time IS NOT NULL"),
+        ),
+    )
 
     reservation_id: str = Field(primary_key=True)
     channel_id: str
     cause: str
     state: int
     create_time: datetime = Field(sa_type=UtcTime)
+    expire_time: datetime | None = Field(sa_type=UtcTime)
+    """NULL when it does not end by itself, or has ended."""
+    explanation: str = Field(sa_column_kwargs={"server_default": ""})
 
 
 class HoldRow(Row, table=True):
     """An allocation of a reservation; `held` while it still counts as reserved."""
 
     __tablename__ = "holds"
-    __table_args__ = (Index(None, "merchant_id", "item_id", "held"),)
+    __table_args__ = (
+        Index(None, "merchant_id", "item_id", "held"),
+        Index(
+            "ix_holds_held_outlet",
+            "merchant_id",
+            "outlet_id",
+            sqlite_where=text("held"),
+            postgresql_where=text("held"),
+        ),
+    )
 
     reservation_id: str = Field(primary_key=True)
     line_id: str = Field(primary_key=True)
@@ -183,4 +224,108 @@ class HoldRow(Row, table=True):
     pos_version: int | None = Field(sa_type=BigInteger)
 
 
+class BufferRow(Row, table=True):
+    """Stock that is kept back from a channel; an empty outlet or item means each."""
+
+    __tablename__ = "buffers"
+
+    channel_id: str = Field(primary_key=True)
+    outlet_id: str = Field(primary_key=True)
+    item_id: str = Field(primary_key=True)
+    quantity: int = Field(sa_type=BigInteger)
+    update_time: datetime = Field(sa_type=UtcTime)
+
+
+class StockEditRow(Base, table=True):
+    """A level that was typed in a store (INV-10)."""
+
+    __tablename__ = "stock_edits"
+    __table_args__ = (Index(None, "merchant_id", "channel_id", "edit_id"),)
+
+    edit_id: int | None = Field(default=None, primary_key=True, sa_type=Serial)
+    merchant_id: str
+    channel_id: str
+    item_id: str
+    own_quantity: int = Field(sa_type=BigInteger)
+    store_quantity: int = Field(sa_type=BigInteger)
+    outcome: int
+    record_time: datetime = Field(sa_type=UtcTime)
+
+
+class TransferRow(Row, table=True):
+    """Stock on its way from one outlet to another."""
+
+    __tablename__ = "transfers"
+    __table_args__ = (Index(None, "merchant_id", "create_time", "transfer_id"),)
+
+    transfer_id: str = Field(primary_key=True)
+    from_outlet_id: str
+    to_outlet_id: str
+    state: int
+    cause: str
+    create_time: datetime = Field(sa_type=UtcTime)
+    update_time: datetime = Field(sa_type=UtcTime)
+
+
+class TransferLineRow(Row, table=True):
+    """An item of a transfer."""
+
+    __tablename__ = "transfer_lines"
+
+    transfer_id: str = Field(primary_key=True)
+    item_id: str = Field(primary_key=True)
+    sent: int = Field(sa_type=BigInteger)
+    received: int = Field(sa_type=BigInteger)
+    returned: int = Field(sa_type=BigInteger)
+    lost: int = Field(sa_type=BigInteger)
+
+
+class IncidentRow(Row, table=True):
+    """A till has sold what was promised; at most one is open at a place."""
+
+    __tablename__ = "incidents"
+    __table_args__ = (
+        Index(None, "merchant_id", "create_time", "incident_id"),
+        Index(
+            "ix_incidents_open",
+            "merchant_id",
+            "item_id",
+            "outlet_id",
+            unique=True,
+            sqlite_where=text("state = 1"),
+            postgresql_where=text("state = 1"),
+        ),
+    )
+
+    incident_id: str = Field(primary_key=True)
+    item_id: str
+    outlet_id: str
+    cause: str
+    state: int
+    create_time: datetime = Field(sa_type=UtcTime)
+    end_time: datetime | None = Field(sa_type=UtcTime)
+
+
 PLUMBING = Plumbing(Row.metadata)
+ITEMS = Row.metadata.tables["items"]
+LEVELS = Row.metadata.tables["levels"]
+MOVEMENTS = Row.metadata.tables["movements"]
+ONLINE = Row.metadata.tables["online_stock"]
+OUTLETS = Row.metadata.tables["outlets"]
+RESERVATIONS = Row.metadata.tables["reservations"]
+HOLDS = Row.metadata.tables["holds"]
+REGISTERS = Row.metadata.tables["registers"]
+CHANNELS = Row.metadata.tables["channels"]
+CONNECTIONS = Row.metadata.tables["connections"]
+LEASES = Row.metadata.tables["leases"]
+POLL_CURSORS = Row.metadata.tables["poll_cursors"]
+BUFFERS = Row.metadata.tables["buffers"]
+STOCK_EDITS = Row.metadata.tables["stock_edits"]
+TRANSFERS = Row.metadata.tables["transfers"]
+TRANSFER_LINES = Row.metadata.tables["transfer_lines"]
+INCIDENTS = Row.metadata.tables["incidents"]
+
+ItemKey = tuple[str, str]
+"""(merchant, item)."""
+FigureKey = tuple[str, str, str]
+"""(merchant, channel, item)."""

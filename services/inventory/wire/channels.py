@@ -1,20 +1,31 @@
 """Outlets, registers, channels and connections on the wire."""
 
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
+from services.chassis.errors import invalid
 from services.chassis.sealing import Sealer
-from services.inventory.rules.channels import Channel, Outlet, Register
-from services.inventory.wire.stock import time
+from services.inventory.rules.channels import (
+    AllocationPolicy,
+    Channel,
+    KnownOutlet,
+    Register,
+    StoreTerms,
+)
+from services.inventory.rules.stock import text
+from services.inventory.wire.stock import quantity, time
 from tillbridge.inventory.v1 import channels_pb2 as pb
 
 
-def outlet(value: Outlet, create_time: datetime) -> pb.Outlet:
+def outlet(known: KnownOutlet) -> pb.Outlet:
     """An outlet."""
     return pb.Outlet(
-        outlet_id=value.outlet_id,
-        display_name=value.display_name,
-        create_time=time(create_time),
+        outlet_id=known.outlet.outlet_id,
+        display_name=known.outlet.display_name,
+        create_time=time(known.create_time),
+        cause=known.cause,
+        sync_time=time(known.sync_time),
     )
 
 
@@ -26,6 +37,13 @@ def register(value: Register, create_time: datetime) -> pb.Register:
         outlet_id=value.outlet_id,
         create_time=time(create_time),
     )
+
+
+def _allocation(told: pb.ChannelPolicies) -> AllocationPolicy:
+    try:
+        return AllocationPolicy(told.allocation)
+    except ValueError as error:
+        raise invalid("channel.policies.allocation", "must be a known policy") from error
 
 
 def channel(value: Channel, create_time: datetime) -> pb.Channel:
@@ -42,6 +60,10 @@ def channel(value: Channel, create_time: datetime) -> pb.Channel:
             fulfillment=pb.FulfillmentPolicy.ValueType(policies.fulfillment),
             out_of_stock_label=policies.out_of_stock_label,
             external_pos=value.external_pos,
+            update_inventory=policies.update_inventory,
+            accept_store_stock_edits=policies.accept_store_stock_edits,
+            silent_after_s=policies.silent_after_s,
+            silent_quantity=text(policies.silent_quantity),
         ),
         register_id=value.register_id,
         register_outlet_id=value.register_outlet_id,
@@ -49,6 +71,30 @@ def channel(value: Channel, create_time: datetime) -> pb.Channel:
         connected_outlet_ids=value.connected_outlet_ids,
         locked_outlet_id=value.locked_outlet_id,
         create_time=time(create_time),
+        draining_outlet_ids=value.draining_outlet_ids,
+        silent_outlet_ids=value.silent_outlet_ids,
+    )
+
+
+POLICIES: Mapping[str, Callable[[pb.ChannelPolicies], Any]] = {
+    "out_of_stock_label": lambda told: told.out_of_stock_label,
+    "allocation": _allocation,
+    "update_inventory": lambda told: told.update_inventory,
+    "accept_store_stock_edits": lambda told: told.accept_store_stock_edits,
+    "silent_after_s": lambda told: told.silent_after_s,
+    "silent_quantity": lambda told: quantity(told.silent_quantity or "0"),
+}
+"""The policies that may change, and how each is read."""
+
+
+def store_terms(request: pb.CreateChannelRequest) -> StoreTerms:
+    """What the caller knows of the store's plan and origin."""
+    known, told = request.HasField("plan_includes_ecom"), request.HasField("store_create_time")
+    return StoreTerms(
+        plan=request.plan,
+        includes_ecom=request.plan_includes_ecom if known else None,
+        by_ecom_app=request.store_created_by_ecom_app,
+        create_time=request.store_create_time.ToDatetime(UTC) if told else None,
     )
 
 

@@ -7,21 +7,16 @@ from functools import lru_cache
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.chassis.errors import invalid
-from services.inventory.rules.channels import Channel
 from services.inventory.rules.reservations import Line, Reservation
 from services.inventory.rules.stock import (
     UNIT,
     Count,
     Entry,
-    Item,
     Kind,
     Level,
-    Online,
-    label,
     text,
 )
 from tillbridge.catalog.v1 import events_pb2 as catalog_events_pb2
-from tillbridge.inventory.v1 import events_pb2
 from tillbridge.inventory.v1 import inventory_pb2 as pb
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,6 +40,19 @@ def time(moment: datetime | None) -> Timestamp | None:
     return Timestamp(seconds=seconds, nanos=rest.microseconds * 1000)
 
 
+_LAST = datetime(9999, 12, 31, tzinfo=UTC)
+
+
+def page_time(key: int) -> datetime:
+    """The time in a page token, which anybody can make up, as a time that there is."""
+    return _EPOCH + timedelta(microseconds=min(abs(key), page_key(_LAST)))
+
+
+def page_key(when: datetime) -> int:
+    """A time as a part of a page token: microseconds since 1970."""
+    return (when - _EPOCH) // timedelta(microseconds=1)
+
+
 def moment(request: pb.AdjustStockRequest | pb.Count, now: datetime) -> datetime:
     """When it was observed; now when the caller does not say.
 
@@ -56,24 +64,43 @@ def moment(request: pb.AdjustStockRequest | pb.Count, now: datetime) -> datetime
     """
     if not request.HasField("observe_time"):
         return now
+    return min(_datetime(request.observe_time, "observe_time"), now)
+
+
+def as_of(request: pb.GetStockLevelRequest | pb.ListStockLevelsRequest) -> datetime | None:
+    """The past time that is asked about; None: now.
+
+    Raises:
+        DomainError: INVALID_FIELD.
+    """
+    if not request.HasField("as_of_time"):
+        return None
+    return _datetime(request.as_of_time, "as_of_time")
+
+
+def _datetime(told: Timestamp, field: str) -> datetime:
     try:
-        return min(request.observe_time.ToDatetime(tzinfo=UTC), now)
+        return told.ToDatetime(tzinfo=UTC)
     except (OverflowError, ValueError) as error:
-        raise invalid("observe_time", "must lie between the years 1 and 9999") from error
+        raise invalid(field, "must lie between the years 1 and 9999") from error
 
 
 def counts(request: pb.RecordCountsRequest, now: datetime) -> list[Count]:
     """The counts of a call."""
-    return [
-        Count(
-            told.item_id,
-            told.outlet_id,
-            quantity(told.quantity),
-            told.version,
-            moment(told, now),
+    found = []
+    for told in request.counts:
+        when = moment(told, now)
+        found.append(
+            Count(
+                told.item_id,
+                told.outlet_id,
+                quantity(told.quantity),
+                told.version,
+                when,
+                timed=when < now,
+            )
         )
-        for told in request.counts
-    ]
+    return found
 
 
 def lines(request: pb.ReserveStockRequest) -> list[Line]:
@@ -90,6 +117,17 @@ def level(value: Level) -> pb.StockLevel:
         reserved=text(value.reserved),
         available=text(value.available),
         version=value.version,
+        observe_time=time(value.observe_time),
+        in_transit=text(value.in_transit),
+    )
+
+
+def past_level(value: Level) -> pb.StockLevel:
+    """A level of the past, of which the ledger tells what was on hand and no more."""
+    return pb.StockLevel(
+        item_id=value.item_id,
+        outlet_id=value.outlet_id,
+        on_hand=text(value.on_hand),
         observe_time=time(value.observe_time),
     )
 
@@ -108,36 +146,12 @@ def movement(entry: Entry) -> pb.Movement:
         request_id=entry.cause.request_id,
         observe_time=time(moved.observe_time),
         record_time=time(entry.record_time),
+        reason=pb.AdjustmentReason.ValueType(moved.reason),
     )
 
 
 def _kind(kind: Kind) -> pb.MovementKind.ValueType:
     return pb.MovementKind.ValueType(kind)
-
-
-def online_stock(figure: Online, item: Item, channel: Channel) -> pb.OnlineStock:
-    """What a channel may sell, with its label."""
-    left = figure.quantity if item.tracked else 0
-    return pb.OnlineStock(
-        channel_id=channel.channel_id,
-        item_id=item.item_id,
-        quantity=left,
-        label=label(left, channel.policies.out_of_stock_label, tracked=item.tracked),
-        unlimited=not item.tracked,
-        version=figure.version,
-        update_time=time(figure.update_time),
-    )
-
-
-def online_stock_changed(figure: Online, *, tracked: bool) -> events_pb2.OnlineStockChanged:
-    """The event that a figure is different."""
-    return events_pb2.OnlineStockChanged(
-        channel_id=figure.channel_id,
-        item_id=figure.item_id,
-        quantity=figure.quantity if tracked else 0,
-        unlimited=not tracked,
-        version=figure.version,
-    )
 
 
 def reservation(value: Reservation) -> pb.Reservation:
@@ -156,6 +170,8 @@ def reservation(value: Reservation) -> pb.Reservation:
             )
             for given in value.allocations
         ],
+        expire_time=time(value.expire_time),
+        explanation=value.explanation,
     )
 
 

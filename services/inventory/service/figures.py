@@ -1,0 +1,78 @@
+"""Recalculating what a channel may sell, when the channel is what changes."""
+
+from services.chassis.database import Transaction
+from services.inventory.rules.channels import Channel, listen
+from services.inventory.rules.online import Feed, Impact, outlets_left
+from services.inventory.store import buffers as buffer_store
+from services.inventory.store import channels as channel_store
+from services.inventory.store import online as online_store
+from services.inventory.wire import online as wire
+from tillbridge.inventory.v1 import events_pb2
+
+
+def change_channel(
+    transaction: Transaction,
+    merchant: str,
+    before: Channel,
+    after: Channel,
+    *,
+    validate_only: bool = False,
+    item_id: str = "",
+) -> tuple[Channel, Impact]:
+    """Saves a channel that has changed, with its figures, and tells of both (INV-05 to INV-07).
+
+    The caller has the merchant's channels for itself, so that every level is at rest.
+
+    Args:
+        transaction: where to.
+        merchant: whose it is.
+        before: the channel as it was; without outlets when it is new.
+        after: the channel as it shall be.
+        validate_only: whether to only find out what would be different (BEY-03).
+        item_id: the only item whose figure can be another one; empty: all may.
+
+    Returns:
+        The channel as it is then, and what is different.
+    """
+    connection = transaction.connection
+    if after.policies.silent_after_s or after.silent_outlet_ids:
+        heard = channel_store.load_heard(connection, merchant)
+        after = listen(after, heard, transaction.now)
+    impact = _impact(transaction, merchant, before, after, item_id)
+    if validate_only:
+        return after, impact
+    if after != before:
+        channel_store.update_channel(connection, merchant, after)
+        tell_channel(transaction, merchant, after)
+    channel_id = after.channel_id
+    online_store.save_changes(connection, merchant, channel_id, impact.changes, transaction.now)
+    for change in impact.changes:
+        if not change.deleted:
+            told = wire.change_told(channel_id, change)
+            transaction.emit(merchant, f"item/{change.item_id}", told, channel_id)
+    return after, impact
+
+
+def tell_channel(
+    transaction: Transaction, merchant: str, channel: Channel, *, created: bool = False
+) -> None:
+    """Tells that a channel is new or different."""
+    transaction.emit(
+        merchant,
+        f"channel/{channel.channel_id}",
+        events_pb2.ChannelChanged(channel_id=channel.channel_id, created=created),
+        channel.channel_id,
+    )
+
+
+def _impact(
+    transaction: Transaction, merchant: str, before: Channel, after: Channel, item_id: str
+) -> Impact:
+    connection, channel_id = transaction.connection, after.channel_id
+    buffers = buffer_store.load_buffers(connection, [(merchant, "")])
+    feed = Feed(after, buffers.get((merchant, channel_id), {}))
+    still = after.stands_still
+    changes = [] if still else online_store.recalculate(connection, merchant, feed, item_id)
+    left = outlets_left(before, after)
+    count, causes = online_store.open_reservations(connection, merchant, channel_id, left)
+    return Impact(changes, count, causes)

@@ -1,0 +1,304 @@
+"""A group of calls being decided: what all commands on stock have in common."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from services.chassis.database import Call, Calls, Transaction
+from services.chassis.errors import DomainError, invalid
+from services.inventory.rules import incidents, stock
+from services.inventory.rules.channels import heard_every
+from services.inventory.rules.online import Feed, Online, heard_time
+from services.inventory.rules.reservations import Reservation
+from services.inventory.rules.stock import Cause, Count, Draft, Item, Level
+from services.inventory.store import buffers as buffer_store
+from services.inventory.store import channels as channel_store
+from services.inventory.store import incidents as incident_store
+from services.inventory.store import online as online_store
+from services.inventory.store import reservations as reservation_store
+from services.inventory.store import stock as stock_store
+from services.inventory.store.stock import Changes
+from services.inventory.store.tables import FigureKey, ItemKey
+from services.inventory.wire import online as wire
+
+
+class Work:
+    """A group of calls being decided: what they are decided from, and what they change."""
+
+    def __init__(
+        self,
+        transaction: Transaction,
+        calls: Calls[Any, Any],
+        items_of: Callable[[Any], Iterable[str]],
+    ) -> None:
+        self._transaction = transaction
+        merchants = sorted({call.merchant for call in calls})
+        channel_store.lock_channels(transaction, merchants, shared=True)
+        keys = {(call.merchant, item) for call in calls for item in items_of(call.request)}
+        self._stocks = stock_store.load_stock(transaction.connection, keys, merchants)
+        self._feeds = _load_feeds(transaction, keys, merchants)
+        self._heard: set[tuple[str, str]] = set()
+        self._told_again: set[FigureKey] = set()
+        self.changes = Changes(transaction.now)
+
+    def draft(self, call: Call[Any, Any]) -> Draft:
+        """What a call may change, on top of what the calls before it have."""
+        return self._stocks[call.merchant].draft()
+
+    def accept(self, call: Call[Any, Any], draft: Draft, cause: str) -> None:
+        """Takes over what a call has decided."""
+        self._stocks[call.merchant].accept(draft)
+        self.changes.add(call.merchant, draft, Cause(cause, call.request_id))
+
+    def hear(self, merchant: str, outlet_ids: Iterable[str]) -> None:
+        """Notes that something was told of these outlets (BEY-12)."""
+        self._heard.update((merchant, outlet_id) for outlet_id in outlet_ids)
+
+    def tell_again(self, merchant: str, channel_id: str, item_id: str) -> None:
+        """Lets a figure be told, with its next version, even if it is as it was."""
+        self._told_again.add((merchant, channel_id, item_id))
+
+    def feed(self, merchant: str, channel_id: str) -> Feed:
+        """A channel of the merchant, with what feeds it.
+
+        Raises:
+            DomainError: CHANNEL_NOT_FOUND.
+        """
+        for feed in self._feeds[merchant]:
+            if feed.channel.channel_id == channel_id:
+                return feed
+        raise DomainError(
+            "CHANNEL_NOT_FOUND", f"there is no channel {channel_id!r}", channel_id=channel_id
+        )
+
+    def figure(self, merchant: str, feed: Feed, item_id: str) -> tuple[Item, Online]:
+        """An item, and what the channel may sell of it, as the calls before have left it.
+
+        Raises:
+            DomainError: ITEM_NOT_FOUND.
+        """
+        item = self._stocks[merchant].item(item_id)
+        key = (merchant, feed.channel.channel_id, item_id)
+        kept = online_store.load_figures(self._transaction.connection, [key]).get(key)
+        known = kept or Online(feed.channel.channel_id, item_id)
+        if feed.channel.stands_still:
+            return item, known
+        quantity = feed.figure(item_id, self._stocks[merchant].levels)
+        if quantity == known.quantity and key not in self._told_again:
+            return item, known
+        version = known.version + 1
+        return item, Online(known.channel_id, item_id, quantity, version, self._transaction.now)
+
+    def heard_time(self, merchant: str, feed: Feed) -> datetime | None:
+        """When anything was last told of the outlets that feed a channel."""
+        return heard_time(feed.channel, self._stocks[merchant].heard)
+
+    def keep(self, merchant: str, reservation: Reservation) -> None:
+        """Saves a new reservation with the rest."""
+        self.changes.reservations[merchant, reservation.reservation_id] = reservation
+
+    def levels(self, merchant: str) -> Mapping[stock.Place, Level]:
+        """The merchant's levels, as the calls before have left them."""
+        return self._stocks[merchant].levels
+
+    def await_deltas(self, counts: Iterable[tuple[str, Count]]) -> None:
+        """Loads what was added and taken since these counts, each with its merchant, as far as they
+        come behind it.
+        """
+        late = {
+            (merchant, told.item_id, told.outlet_id): told.observe_time
+            for merchant, told in counts
+            if (level := self._stocks[merchant].levels.get((told.item_id, told.outlet_id)))
+            and stock.waits_for_deltas(level, told)
+        }
+        if late:
+            since = min(late.values())
+            found = stock_store.load_deltas(self._transaction.connection, list(late), since)
+            for merchant, deltas in found.items():
+                self._stocks[merchant].deltas = deltas
+
+    def wrong_figures(self, merchant: str) -> list[tuple[Online, int]]:
+        """Figures that are not what their terms make, each with what it should be."""
+        items = [item for item in self._stocks[merchant].items.values() if not item.deleted]
+        feeds = [feed for feed in self._feeds[merchant] if not feed.channel.stands_still]
+        keys = [
+            (merchant, feed.channel.channel_id, item.item_id) for feed in feeds for item in items
+        ]
+        known = online_store.load_figures(self._transaction.connection, keys)
+        found = []
+        for feed in feeds:
+            for item in items:
+                channel_id = feed.channel.channel_id
+                key = (merchant, channel_id, item.item_id)
+                figure = known.get(key) or Online(channel_id, item.item_id)
+                expected = feed.figure(item.item_id, self._stocks[merchant].levels)
+                if figure.quantity != expected:
+                    found.append((figure, expected))
+        return found
+
+    def save(self) -> None:
+        """Saves everything, and tells which figures of which channels are different."""
+        stock_store.save(self._transaction.connection, self.changes)
+        self._save_incidents()
+        self._save_figures()
+        self._save_heard()
+
+    def _save_incidents(self) -> None:
+        """Opens an incident where more of what is promised has gone missing, one at a place, and
+        ends those of places that have enough again (BEY-04).
+        """
+        changes, opened, over = self.changes, [], []
+        for key, level in changes.levels.items():
+            before = changes.before[key]
+            if incidents.opens(before, level):
+                opened.append(key)
+            elif before and before.missing and not level.missing:
+                over.append(key)
+        connection, now = self._transaction.connection, self._transaction.now
+        if over:
+            incident_store.end_incidents(connection, over, now)
+        if opened:
+            known = incident_store.open_places(connection, opened)
+            incident_store.open_incidents(
+                connection,
+                [
+                    (key[0], incidents.begin(key[1:], changes.missed[key], now, uuid4().hex))
+                    for key in opened
+                    if key not in known
+                ],
+            )
+
+    def _save_figures(self) -> None:
+        fed = list(self._fed())
+        if not fed:
+            return
+        connection = self._transaction.connection
+        keys = [(merchant, feed.channel.channel_id, item_id) for merchant, feed, item_id in fed]
+        known = online_store.load_figures(connection, keys)
+        figures = []
+        for key, (merchant, feed, item_id) in zip(keys, fed, strict=True):
+            before = known.get(key)
+            was, version = (before.quantity, before.version) if before else (0, 0)
+            quantity = feed.figure(item_id, self._stocks[merchant].levels)
+            if quantity != was or key in self._told_again:
+                figure = Online(key[1], item_id, quantity, version + 1, self._transaction.now)
+                figures.append((merchant, figure))
+        online_store.save_figures(connection, figures)
+        for merchant, figure in figures:
+            self._tell(merchant, figure)
+
+    def _fed(self) -> Iterator[tuple[str, Feed, str]]:
+        """By merchant and channel, the items whose figures may be different: those that changed at
+        an outlet that feeds it. No change reaches a channel whose figures stand still (INV-11).
+        """
+        places: dict[str, list[stock.Place]] = {}
+        for merchant, item_id, outlet_id in self.changes.levels:
+            places.setdefault(merchant, []).append((item_id, outlet_id))
+        for merchant, _, item_id in self._told_again:
+            places.setdefault(merchant, []).append((item_id, ""))
+        for merchant, changed in places.items():
+            for feed in self._feeds[merchant]:
+                channel = feed.channel
+                if channel.stands_still:
+                    continue
+                connected = channel.connected_outlet_ids
+                again = {key[2] for key in self._told_again if key[1] == channel.channel_id}
+                for item_id in dict.fromkeys(
+                    item_id
+                    for item_id, outlet_id in changed
+                    if outlet_id in connected or item_id in again
+                ):
+                    yield merchant, feed, item_id
+
+    def _save_heard(self) -> None:
+        """Notes which outlets were heard of, unless that was noted a moment ago: an outlet's row
+        must not be what all of its calls wait for.
+        """
+        if not self._heard:
+            return
+        now, due = self._transaction.now, []
+        for merchant, outlet_id in self._heard:
+            channels = (feed.channel for feed in self._feeds[merchant])
+            before = now - heard_every(channels)
+            heard = self._stocks[merchant].heard.get(outlet_id)
+            if heard is None or heard < before:
+                due.append((merchant, outlet_id))
+        if due:
+            channel_store.save_heard(self._transaction.connection, due, now)
+
+    def _tell(self, merchant: str, figure: Online) -> None:
+        item = self._stocks[merchant].items[figure.item_id]
+        if item.deleted:
+            return
+        self._transaction.emit(
+            merchant,
+            f"item/{figure.item_id}",
+            wire.online_stock_changed(figure, tracked=item.tracked),
+            figure.channel_id,
+        )
+
+
+def _load_feeds(
+    transaction: Transaction, items: Iterable[ItemKey], merchants: Sequence[str]
+) -> dict[str, list[Feed]]:
+    """The merchants' channels, each with what is kept back from it of these items."""
+    channels = channel_store.load_channels(transaction.connection, merchants)
+    everywhere = [(merchant, "") for merchant in merchants]
+    buffers = buffer_store.load_buffers(transaction.connection, [*items, *everywhere])
+    return {
+        merchant: [
+            Feed(channel, buffers.get((merchant, channel.channel_id), {}))
+            for channel, _ in channels[merchant]
+        ]
+        for merchant in merchants
+    }
+
+
+class ReservationWork(Work):
+    """A group of calls that end reservations."""
+
+    def __init__(self, transaction: Transaction, calls: Calls[Any, Any]) -> None:
+        connection = transaction.connection
+        wanted = [(call.merchant, call.request.reservation_id) for call in calls]
+        named = reservation_store.load_reservations(connection, wanted)
+        items = {
+            key: [given.item_id for given in reservation.allocations]
+            for key, (reservation, _) in named.items()
+        }
+        by_id = {key[1]: found for key, found in items.items()}
+        super().__init__(transaction, calls, lambda request: by_id.get(request.reservation_id, ()))
+        # What an order holds never changes its items; its state may have, before its items were
+        # locked.
+        self._reservations = reservation_store.load_reservations(connection, wanted)
+
+    def find(self, merchant: str, reservation_id: str) -> tuple[Reservation, list[stock.Hold]]:
+        """A reservation, with what it still holds, as the calls before have left it.
+
+        Raises:
+            DomainError: RESERVATION_NOT_FOUND.
+        """
+        found = self._reservations.get((merchant, reservation_id))
+        if not found:
+            raise DomainError(
+                "RESERVATION_NOT_FOUND",
+                f"there is no reservation {reservation_id!r}",
+                reservation_id=reservation_id,
+            )
+        return found
+
+    def keep(
+        self, merchant: str, reservation: Reservation, holds: Sequence[stock.Hold] = ()
+    ) -> None:
+        """Saves a reservation with the rest; `holds` are what it still holds."""
+        key = (merchant, reservation.reservation_id)
+        self.changes.reservations_before.setdefault(key, self._reservations[key][0])
+        super().keep(merchant, reservation)
+        self._reservations[key] = (reservation, list(holds))
+
+
+def not_zero(quantity: int, given: str) -> int:
+    """The contract refuses `0`; this refuses `0.0` and `-0.000` too."""
+    if quantity == 0:
+        raise invalid("quantity", f"must not be zero, got {given!r}")
+    return quantity

@@ -1,0 +1,263 @@
+"""Oversell incidents, and what the kept sums of stock should be."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    func,
+    select,
+    true,
+    tuple_,
+    update,
+)
+
+from services.chassis.plumbing import UtcTime
+from services.chassis.statements import among, append, keys
+from services.inventory.rules.incidents import Incident, Promise, State
+from services.inventory.rules.stock import Level
+from services.inventory.rules.transfers import State as TransferState
+from services.inventory.store.stock import PlaceKey, load_levels
+from services.inventory.store.tables import (
+    HOLDS,
+    INCIDENTS,
+    ITEMS,
+    MOVEMENTS,
+    RESERVATIONS,
+    TRANSFER_LINES,
+    TRANSFERS,
+    ItemKey,
+)
+
+_COLUMNS = (
+    INCIDENTS.c.incident_id,
+    INCIDENTS.c.item_id,
+    INCIDENTS.c.outlet_id,
+    INCIDENTS.c.cause,
+    INCIDENTS.c.state,
+    INCIDENTS.c.create_time,
+    INCIDENTS.c.end_time,
+)
+
+
+_OPEN_AT = select(INCIDENTS.c.merchant_id, INCIDENTS.c.item_id, INCIDENTS.c.outlet_id).where(
+    among(keys(), INCIDENTS.c.merchant_id, INCIDENTS.c.item_id, INCIDENTS.c.outlet_id),
+    INCIDENTS.c.state == int(State.OPEN),
+)
+
+
+def open_places(connection: Connection, places: Sequence[PlaceKey]) -> set[PlaceKey]:
+    """Those of the places where an incident is open."""
+    rows = connection.execute(_OPEN_AT, {"keys": places})
+    return {(row[0], row[1], row[2]) for row in rows}
+
+
+def open_incidents(connection: Connection, incidents: Iterable[tuple[str, Incident]]) -> None:
+    """Adds new incidents, each with its merchant."""
+    append(
+        connection,
+        INCIDENTS,
+        [
+            {
+                "merchant_id": merchant,
+                "incident_id": incident.incident_id,
+                "item_id": incident.item_id,
+                "outlet_id": incident.outlet_id,
+                "cause": incident.cause,
+                "state": int(incident.state),
+                "create_time": incident.create_time,
+                "end_time": incident.end_time,
+            }
+            for merchant, incident in incidents
+        ],
+    )
+
+
+_END = (
+    update(INCIDENTS)
+    .where(
+        among(keys(), INCIDENTS.c.merchant_id, INCIDENTS.c.item_id, INCIDENTS.c.outlet_id),
+        INCIDENTS.c.state == int(State.OPEN),
+    )
+    .values(state=int(State.ENDED), end_time=bindparam("now", type_=UtcTime))
+)
+
+
+def end_incidents(connection: Connection, places: Iterable[PlaceKey], now: datetime) -> None:
+    """Ends the open incidents at these places."""
+    connection.execute(_END, {"keys": list(places), "now": now})
+
+
+def find_incident(connection: Connection, merchant: str, incident_id: str) -> Incident | None:
+    """One incident."""
+    row = connection.execute(
+        select(*_COLUMNS).where(
+            INCIDENTS.c.merchant_id == merchant, INCIDENTS.c.incident_id == incident_id
+        )
+    ).first()
+    return _incident(row) if row else None
+
+
+def list_incidents(
+    connection: Connection,
+    merchant: str,
+    state: int,
+    before: tuple[datetime, str] | None,
+    limit: int | None,
+) -> list[Incident]:
+    """Incidents, the latest first, behind `before` (time of creation, id); state 0 means any."""
+    table = INCIDENTS.c
+    rows = connection.execute(
+        select(*_COLUMNS)
+        .where(
+            table.merchant_id == merchant,
+            table.state == state if state else true(),
+            tuple_(table.create_time, table.incident_id) < before if before else true(),
+        )
+        .order_by(table.create_time.desc(), table.incident_id.desc())
+        .limit(limit)
+    )
+    return [_incident(row) for row in rows]
+
+
+def _incident(row: Any) -> Incident:
+    return Incident(
+        row.incident_id,
+        row.item_id,
+        row.outlet_id,
+        row.cause,
+        State(row.state),
+        row.create_time,
+        row.end_time,
+    )
+
+
+_PROMISES = (
+    select(
+        HOLDS.c.item_id,
+        HOLDS.c.outlet_id,
+        HOLDS.c.reservation_id,
+        RESERVATIONS.c.channel_id,
+        RESERVATIONS.c.cause,
+        func.sum(HOLDS.c.quantity),
+        func.max(HOLDS.c.pos_version),
+        RESERVATIONS.c.create_time,
+    )
+    .join(
+        RESERVATIONS,
+        and_(
+            RESERVATIONS.c.merchant_id == HOLDS.c.merchant_id,
+            RESERVATIONS.c.reservation_id == HOLDS.c.reservation_id,
+        ),
+    )
+    .where(among(keys(), HOLDS.c.merchant_id, HOLDS.c.item_id), HOLDS.c.held)
+    .group_by(
+        HOLDS.c.item_id,
+        HOLDS.c.outlet_id,
+        HOLDS.c.reservation_id,
+        RESERVATIONS.c.channel_id,
+        RESERVATIONS.c.cause,
+        RESERVATIONS.c.create_time,
+    )
+)
+
+
+def load_promises(
+    connection: Connection, merchant: str, item_ids: Iterable[str]
+) -> dict[tuple[str, str], list[Promise]]:
+    """What orders hold of these items, by (item, outlet)."""
+    found: dict[tuple[str, str], list[Promise]] = {}
+    wanted = [(merchant, item_id) for item_id in item_ids]
+    for row in connection.execute(_PROMISES, {"keys": wanted}):
+        promise = Promise(row[2], row[3], row[4], int(row[5]), row[6] is not None, row[7])
+        found.setdefault((row[0], row[1]), []).append(promise)
+    return found
+
+
+def load_siblings(
+    connection: Connection, merchant: str, item_ids: Iterable[str]
+) -> dict[str, list[Level]]:
+    """By item, the levels of the other items of its product."""
+    mine, other = ITEMS.alias(), ITEMS.alias()
+    rows = connection.execute(
+        select(mine.c.item_id, other.c.item_id)
+        .join(
+            other,
+            and_(
+                other.c.merchant_id == mine.c.merchant_id,
+                other.c.product_id == mine.c.product_id,
+                other.c.item_id != mine.c.item_id,
+            ),
+        )
+        .where(
+            mine.c.merchant_id == merchant,
+            mine.c.item_id.in_(list(item_ids)),
+            ~other.c.deleted,
+            other.c.tracked,
+        )
+    ).all()
+    levels: dict[str, list[Level]] = {}
+    for _, level in load_levels(connection, list({(merchant, row[1]) for row in rows})):
+        levels.setdefault(level.item_id, []).append(level)
+    found: dict[str, list[Level]] = {}
+    for item_id, sibling in rows:
+        found.setdefault(item_id, []).extend(levels.get(sibling, ()))
+    return found
+
+
+def _sums(quantity: Any, merchant_id: Any, item_id: Any, outlet_id: Any) -> Select[Any]:
+    """The sums of a table at each place of the items asked for."""
+    return (
+        select(item_id, outlet_id, func.sum(quantity))
+        .where(among(keys(), merchant_id, item_id))
+        .group_by(merchant_id, item_id, outlet_id)
+    )
+
+
+_MOVED = _sums(
+    MOVEMENTS.c.quantity, MOVEMENTS.c.merchant_id, MOVEMENTS.c.item_id, MOVEMENTS.c.outlet_id
+)
+_HELD = _sums(HOLDS.c.quantity, HOLDS.c.merchant_id, HOLDS.c.item_id, HOLDS.c.outlet_id).where(
+    HOLDS.c.held
+)
+_LINES: Table = TRANSFER_LINES
+_ON_ITS_WAY = (
+    select(
+        _LINES.c.item_id,
+        TRANSFERS.c.to_outlet_id,
+        _LINES.c.sent - _LINES.c.received - _LINES.c.returned - _LINES.c.lost,
+    )
+    .join(
+        TRANSFERS,
+        and_(
+            TRANSFERS.c.merchant_id == _LINES.c.merchant_id,
+            TRANSFERS.c.transfer_id == _LINES.c.transfer_id,
+        ),
+    )
+    .where(
+        among(keys(), _LINES.c.merchant_id, _LINES.c.item_id),
+        TRANSFERS.c.state == int(TransferState.SENT),
+    )
+)
+
+
+def expected_sums(
+    connection: Connection, wanted: Sequence[ItemKey]
+) -> tuple[dict[tuple[str, str], int], dict[tuple[str, str], int], dict[tuple[str, str], int]]:
+    """What is on hand by the ledger, held by reservations, and on its way by transfers, by (item,
+    outlet), of items of one merchant; what is not there is zero.
+    """
+    on_hand, held = (
+        {(row[0], row[1]): int(row[2]) for row in connection.execute(sums, {"keys": wanted})}
+        for sums in (_MOVED, _HELD)
+    )
+    in_transit: dict[tuple[str, str], int] = {}
+    for item_id, outlet_id, quantity in connection.execute(_ON_ITS_WAY, {"keys": wanted}):
+        place = (item_id, outlet_id)
+        in_transit[place] = in_transit.get(place, 0) + max(0, quantity)
+    return on_hand, held, in_transit

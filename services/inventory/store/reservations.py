@@ -1,0 +1,207 @@
+"""Reservations, with what they hold."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    select,
+    update,
+)
+
+from services.chassis.plumbing import UtcTime
+from services.chassis.statements import among, keys, save_decided
+from services.inventory.rules.reservations import Allocation, Reservation, State
+from services.inventory.rules.stock import (
+    Hold,
+)
+from services.inventory.store.tables import (
+    HOLDS,
+    RESERVATIONS,
+    ItemKey,
+)
+
+_HOLDS = select(
+    HOLDS.c.merchant_id,
+    HOLDS.c.reservation_id,
+    HOLDS.c.line_id,
+    HOLDS.c.item_id,
+    HOLDS.c.outlet_id,
+    HOLDS.c.quantity,
+    HOLDS.c.pos_version,
+)
+
+
+_LOAD_POSTED = _HOLDS.where(
+    among(keys(), HOLDS.c.merchant_id, HOLDS.c.item_id),
+    HOLDS.c.held,
+    HOLDS.c.pos_version.is_not(None),
+)
+
+
+def load_posted(connection: Connection, wanted: Sequence[ItemKey]) -> list[tuple[str, Hold]]:
+    """The holds of these items that wait for a level that includes their sale, with merchants."""
+    rows = connection.execute(_LOAD_POSTED, {"keys": wanted})
+    return [(row[0], Hold(*row[1:])) for row in rows]
+
+
+def hold_rows(merchant: str, reservation: Reservation) -> list[dict[str, Any]]:
+    """The rows of a new reservation's allocations."""
+    return [
+        {
+            "merchant_id": merchant,
+            "reservation_id": reservation.reservation_id,
+            "line_id": given.line_id,
+            "outlet_id": given.outlet_id,
+            "item_id": given.item_id,
+            "quantity": given.quantity,
+            "held": True,
+            "pos_version": None,
+        }
+        for given in reservation.allocations
+    ]
+
+
+_LOAD_HOLDS = (
+    _HOLDS.add_columns(HOLDS.c.held)
+    .where(among(keys(), HOLDS.c.merchant_id, HOLDS.c.reservation_id))
+    .order_by(HOLDS.c.merchant_id, HOLDS.c.reservation_id, HOLDS.c.line_id, HOLDS.c.outlet_id)
+)
+
+
+_LOAD_RESERVATIONS = select(
+    RESERVATIONS.c.merchant_id,
+    RESERVATIONS.c.reservation_id,
+    RESERVATIONS.c.channel_id,
+    RESERVATIONS.c.cause,
+    RESERVATIONS.c.state,
+    RESERVATIONS.c.expire_time,
+    RESERVATIONS.c.explanation,
+).where(among(keys(), RESERVATIONS.c.merchant_id, RESERVATIONS.c.reservation_id))
+
+
+def load_reservations(
+    connection: Connection, wanted: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], tuple[Reservation, list[Hold]]]:
+    """The reservations with these keys (merchant, id), each with what it still holds."""
+    found: dict[tuple[str, str], tuple[Reservation, list[Hold]]] = {}
+    parts: dict[tuple[str, str], list[Allocation]] = {}
+    held: dict[tuple[str, str], list[Hold]] = {}
+    for row in connection.execute(_LOAD_HOLDS, {"keys": wanted}):
+        hold = Hold(*row[1:7])
+        key = (row[0], hold.reservation_id)
+        parts.setdefault(key, []).append(
+            Allocation(hold.line_id, hold.item_id, hold.outlet_id, hold.quantity)
+        )
+        if row.held:
+            held.setdefault(key, []).append(hold)
+    for row in connection.execute(_LOAD_RESERVATIONS, {"keys": wanted}):
+        key = (row[0], row[1])
+        state = State(row.state)
+        if state is State.POSTED and key not in held:
+            state = State.COMMITTED  # every level that it waited for has arrived
+        reservation = Reservation(
+            row[1],
+            row[2],
+            row[3],
+            state,
+            tuple(parts.get(key, ())),
+            row.expire_time,
+            row.explanation,
+        )
+        found[key] = (reservation, held.get(key, []))
+    return found
+
+
+def save_reservations(
+    connection: Connection,
+    reservations: Mapping[tuple[str, str], Reservation],
+    before: Mapping[tuple[str, str], Reservation],
+    *,
+    create_time: datetime,
+) -> None:
+    """Saves reservations by (merchant, id): those that are not in `before` are new.
+
+    Raises:
+        StaleError: one is not any more what it was before.
+    """
+    rows = []
+    for key, reservation in reservations.items():
+        was = before.get(key)
+        rows.append(
+            {
+                "merchant_id": key[0],
+                "reservation_id": key[1],
+                "channel_id": reservation.channel_id,
+                "cause": reservation.cause,
+                "state": int(reservation.state),
+                "create_time": create_time,
+                "expire_time": reservation.expire_time,
+                "explanation": reservation.explanation,
+                "was_state": int(was.state) if was else None,
+                "was_expire_time": was.expire_time if was else None,
+            }
+        )
+    save_decided(connection, RESERVATIONS, rows, ("state", "expire_time"), keep=["create_time"])
+
+
+_DUE = (
+    select(RESERVATIONS.c.merchant_id, RESERVATIONS.c.reservation_id)
+    .where(RESERVATIONS.c.expire_time <= bindparam("now", type_=UtcTime))
+    .order_by(RESERVATIONS.c.expire_time)
+    .limit(bindparam("limit"))
+)
+
+
+def load_due(connection: Connection, now: datetime, limit: int) -> list[tuple[str, str]]:
+    """Keys (merchant, id) of reservations whose time is up, those first that are so longest."""
+    return [(row[0], row[1]) for row in connection.execute(_DUE, {"now": now, "limit": limit})]
+
+
+_FORGET_HOLDS = delete(HOLDS).where(among(keys(), HOLDS.c.merchant_id, HOLDS.c.reservation_id))
+
+
+def forget_holds(connection: Connection, moved: Iterable[tuple[str, str]]) -> None:
+    """Takes away the holds of these reservations, by (merchant, id), which others replace."""
+    if moved:
+        connection.execute(_FORGET_HOLDS, {"keys": sorted(moved)})
+
+
+_HOLD_KEY = ("merchant_id", "reservation_id", "line_id", "outlet_id")
+
+
+_IS_HOLD = and_(*(HOLDS.c[name] == bindparam(f"key_{name}") for name in _HOLD_KEY))
+
+
+_POST_HOLDS = update(HOLDS).where(_IS_HOLD).values(pos_version=bindparam("version"))
+
+
+_END_HOLDS = update(HOLDS).where(_IS_HOLD).values(held=False)
+
+
+def save_holds(
+    connection: Connection,
+    posted: Mapping[tuple[str, str, str, str], int | None],
+    ended: Iterable[tuple[str, str, str, str]],
+) -> None:
+    """Saves how holds went on: posted, with the sale's version, or ended."""
+    if posted:
+        connection.execute(
+            _POST_HOLDS,
+            [_hold_row(key) | {"version": version} for key, version in posted.items()],
+        )
+    if ended:
+        connection.execute(_END_HOLDS, [_hold_row(key) for key in ended])
+
+
+def _hold_row(key: tuple[str, str, str, str]) -> dict[str, Any]:
+    return {f"key_{name}": value for name, value in zip(_HOLD_KEY, key, strict=True)}
+
+
+def hold_key(merchant: str, hold: Hold) -> tuple[str, str, str, str]:
+    """The key of a hold's row."""
+    return merchant, hold.reservation_id, hold.line_id, hold.outlet_id

@@ -1,0 +1,76 @@
+"""Incidents, findings, and what waits for an operator, on the wire."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from services.inventory.rules.checks import Finding
+from services.inventory.rules.incidents import Hit, Incident
+from services.inventory.rules.stock import text
+from services.inventory.wire.stock import time
+from tillbridge.attention.v1 import attention_pb2
+from tillbridge.inventory.v1 import audit_pb2 as pb
+
+EXAMPLES_MAX = 10
+
+
+def incident(value: Incident, missing: int, hits: Sequence[Hit]) -> pb.Incident:
+    """An incident, with what is missing now and whom it hits."""
+    return pb.Incident(
+        incident_id=value.incident_id,
+        item_id=value.item_id,
+        outlet_id=value.outlet_id,
+        missing=text(missing),
+        cause=value.cause,
+        orders=[
+            pb.HitOrder(
+                reservation_id=hit.promise.reservation_id,
+                cause=hit.promise.cause,
+                quantity=text(hit.quantity),
+                proposals=[
+                    pb.Proposal(
+                        kind=pb.ProposalKind.ValueType(one.kind),
+                        outlet_id=one.outlet_id,
+                        text=one.text,
+                    )
+                    for one in hit.proposals
+                ],
+            )
+            for hit in hits
+        ],
+        state=pb.IncidentState.ValueType(value.state),
+        create_time=time(value.create_time),
+        end_time=time(value.end_time),
+    )
+
+
+def finding(value: Finding, *, repaired: bool) -> pb.Finding:
+    """What CheckStock has found."""
+    return pb.Finding(
+        kind=pb.FindingKind.ValueType(value.kind),
+        item_id=value.item_id,
+        outlet_id=value.outlet_id,
+        channel_id=value.channel_id,
+        kept=value.kept,
+        expected=value.expected,
+        repaired=repaired,
+    )
+
+
+def attention(  # noqa: PLR0917  (a group, as the contract has it)
+    cause: attention_pb2.AttentionCause.ValueType,
+    key: str,
+    title: str,
+    remedy: str,
+    examples: Sequence[str],
+    since: datetime | None,
+) -> attention_pb2.AttentionGroup:
+    """What waits for one cause; `examples` are all that wait."""
+    return attention_pb2.AttentionGroup(
+        cause=cause,
+        key=key,
+        title=title,
+        remedy=remedy,
+        waiting_count=len(examples),
+        examples=examples[:EXAMPLES_MAX],
+        since=time(since),
+    )

@@ -1,0 +1,141 @@
+"""Online stock on the wire: figures, what changes them, and how they come about."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from services.inventory.rules.channels import Channel
+from services.inventory.rules.online import (
+    CHANGES_SHOWN_MAX,
+    Change,
+    EditOutcome,
+    HeldStock,
+    Impact,
+    KeptBack,
+    Online,
+    StockEdit,
+    Term,
+    label,
+)
+from services.inventory.rules.stock import Entry, Item, text
+from services.inventory.wire.stock import movement, time
+from tillbridge.inventory.v1 import events_pb2, impact_pb2
+from tillbridge.inventory.v1 import inventory_pb2 as pb
+
+
+def online_stock(
+    figure: Online, item: Item, channel: Channel, heard_time: datetime | None
+) -> pb.OnlineStock:
+    """What a channel may sell, with its label, and when its outlets were last heard of."""
+    left = figure.quantity if item.tracked else 0
+    return pb.OnlineStock(
+        channel_id=channel.channel_id,
+        item_id=item.item_id,
+        quantity=left,
+        label=label(left, channel.policies.out_of_stock_label, tracked=item.tracked),
+        unlimited=not item.tracked,
+        version=figure.version,
+        update_time=time(figure.update_time),
+        heard_time=time(heard_time),
+    )
+
+
+def online_stock_changed(figure: Online, *, tracked: bool) -> events_pb2.OnlineStockChanged:
+    """The event that a figure is different."""
+    return events_pb2.OnlineStockChanged(
+        channel_id=figure.channel_id,
+        item_id=figure.item_id,
+        quantity=figure.quantity if tracked else 0,
+        unlimited=not tracked,
+        version=figure.version,
+    )
+
+
+def change_told(channel_id: str, change: Change) -> events_pb2.OnlineStockChanged:
+    """The event that a recalculated figure is different."""
+    return events_pb2.OnlineStockChanged(
+        channel_id=channel_id,
+        item_id=change.item_id,
+        quantity=change.after if change.tracked else 0,
+        unlimited=not change.tracked,
+        version=change.version,
+    )
+
+
+def impact(value: Impact) -> impact_pb2.Impact:
+    """What a change of a channel does."""
+    changes = value.changes
+    return impact_pb2.Impact(
+        changed_items=len(changes),
+        sold_out_items=sum(one.after == 0 for one in changes),
+        restored_items=sum(one.before == 0 for one in changes),
+        units_added=sum(max(0, one.after - one.before) for one in changes),
+        units_removed=sum(max(0, one.before - one.after) for one in changes),
+        changes=[
+            impact_pb2.FigureChange(item_id=one.item_id, before=one.before, after=one.after)
+            for one in changes[:CHANGES_SHOWN_MAX]
+        ],
+        affected_reservations=value.reservations,
+        affected_causes=value.causes,
+    )
+
+
+def buffer(value: KeptBack) -> impact_pb2.Buffer:
+    """What is kept back."""
+    return impact_pb2.Buffer(
+        channel_id=value.channel_id,
+        outlet_id=value.outlet_id,
+        item_id=value.item_id,
+        quantity=text(value.quantity),
+        update_time=time(value.update_time),
+    )
+
+
+def term(
+    value: Term,
+    *,
+    holds: Iterable[HeldStock],
+    rule: KeptBack | None,
+    last: Entry | None,
+    heard_time: datetime | None,
+) -> pb.OnlineStockTerm:
+    """What one outlet gives to a figure, with what moved it last."""
+    level = value.level
+    return pb.OnlineStockTerm(
+        outlet_id=level.outlet_id,
+        on_hand=text(level.on_hand),
+        reserved=text(level.reserved),
+        holds=[
+            pb.HeldStock(
+                reservation_id=held.reservation_id,
+                cause=held.cause,
+                quantity=text(held.quantity),
+                posted=held.posted,
+            )
+            for held in holds
+        ],
+        available=text(level.available),
+        buffer=text(value.buffer),
+        buffer_rule=buffer(rule) if rule else None,
+        given=text(value.given),
+        limit=pb.TermLimit.ValueType(value.limit),
+        last_movement=movement(last) if last else None,
+        observe_time=time(level.observe_time),
+        heard_time=time(heard_time),
+    )
+
+
+def outcome(value: EditOutcome) -> pb.StockEditOutcome.ValueType:
+    """What became of an edit."""
+    return pb.StockEditOutcome.ValueType(value)
+
+
+def edit(value: StockEdit) -> pb.StockEdit:
+    """A level that was typed in a store."""
+    return pb.StockEdit(
+        channel_id=value.channel_id,
+        item_id=value.item_id,
+        own_quantity=value.own_quantity,
+        store_quantity=value.store_quantity,
+        outcome=outcome(value.outcome),
+        record_time=time(value.record_time),
+    )
