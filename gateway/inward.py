@@ -4,6 +4,7 @@ Used by webhooks and by polling alike; both may say the same thing, in any order
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -38,6 +39,7 @@ LEARN_S_MAX = 2.0
 """How long the inventory service may take to learn of an item from the catalog's feed."""
 
 SALES_AT_ONCE = 8
+HOUR_S = 3600
 
 Item = TypeVar("Item", bound=Message)
 
@@ -51,12 +53,20 @@ class Inward:
         owners: the services, acting for the merchant.
         pos: the point of sale, asked when something has to be read first.
         source: its name, for request ids, causes and logs.
+        clock: seconds since 1970.
     """
 
-    def __init__(self, owners: Owners, pos: PointOfSale, source: str) -> None:
+    def __init__(
+        self,
+        owners: Owners,
+        pos: PointOfSale,
+        source: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._owners = owners
         self._pos = pos
         self._source = source
+        self._clock = clock
 
     async def take(self, change: Change) -> None:
         """Takes a change: it is durable with its owner when this returns.
@@ -126,10 +136,13 @@ class Inward:
             await self._each_if_refused("customer", part, upsert, lambda c: c.pos_customer_id)
 
     async def places(self) -> None:
-        """Takes outlets and registers that are not known here yet."""
+        """Takes outlets and registers that are not known here yet. An outlet is told again once an
+        hour, so that it can say when it was last synced (SOR-04).
+        """
+        hour = int(self._clock() // HOUR_S)
         for outlet in await self._pos.outlets():
-            request = channels_pb2.CreateOutletRequest(outlet=outlet)
-            request.request_id = request_id(f"{self._source}/outlet", body=request)
+            request = channels_pb2.CreateOutletRequest(outlet=outlet, cause=self._source)
+            request.request_id = request_id(f"{self._source}/outlet", hour, body=request)
             create = self._owners.channels.CreateOutlet
             await self._unless_known(create, request, "outlet", outlet.outlet_id)
         for register in await self._pos.registers():
@@ -157,23 +170,42 @@ class Inward:
 
     async def _upsert(self, products: Sequence[catalog_pb2.Product], with_levels: bool) -> None:
         async def upsert(part: Sequence[catalog_pb2.Product]) -> None:
-            request = catalog_pb2.BatchUpsertProductsRequest(products=part)
+            request = catalog_pb2.BatchUpsertProductsRequest(products=part, cause=self._source)
             request.request_id = request_id(f"{self._source}/products", body=request)
             answer = await self._owners.call(self._owners.catalog.BatchUpsertProducts, request)
+            self._tell_kept(part, answer.results)
             for product, result in zip(part, answer.results, strict=False):
-                if result.outcome == catalog_pb2.UPSERT_OUTCOME_REFUSED:
-                    quarantine(self._source, "product", product.product_id, result.message)
-                elif with_levels and result.outcome == catalog_pb2.UPSERT_OUTCOME_CREATED:
+                if with_levels and result.outcome == catalog_pb2.UPSERT_OUTCOME_CREATED:
                     for variant in product.variants:
                         await self.levels(await self._pos.levels(variant.item_id))
 
         await self._each_if_refused("product", products, upsert, lambda p: p.product_id)
 
+    def _tell_kept(
+        self,
+        products: Sequence[catalog_pb2.Product],
+        results: Sequence[catalog_pb2.ProductResult],
+    ) -> None:
+        """Logs products that were not taken in; the catalog keeps them for an operator (BEY-09,
+        BEY-10).
+        """
+        held = 0
+        for product, result in zip(products, results, strict=False):
+            held += result.outcome == catalog_pb2.UPSERT_OUTCOME_HELD
+            if result.outcome == catalog_pb2.UPSERT_OUTCOME_REFUSED:
+                quarantine(self._source, "product", product.product_id, result.message)
+        if held:
+            log.warning("products held", source=self._source, count=held)
+
     async def _delete(self, gone: Gone) -> None:
-        request = catalog_pb2.DeleteProductRequest(product_id=gone.product_id, version=gone.version)
+        request = catalog_pb2.DeleteProductRequest(
+            product_id=gone.product_id, version=gone.version, cause=self._source
+        )
         request.request_id = request_id(f"{self._source}/product-gone", body=request)
         try:
-            await self._owners.call(self._owners.catalog.DeleteProduct, request)
+            answer = await self._owners.call(self._owners.catalog.DeleteProduct, request)
+            if answer.held:
+                log.warning("deletion held", source=self._source, id=gone.product_id)
         except DomainError as error:
             if error.transient:
                 raise

@@ -52,7 +52,7 @@ async def assembled(settings: GatewaySettings) -> AsyncIterator[Gateway]:
         connections = Connections(Owners.reached_by(channels, identity), platforms)
         pull = Pull(settings.poll_s, settings.webhook_base)
         workers = Workers(connections, pull.run, f"{socket.gethostname()}:{settings.http_port}")
-        app = create_app(channels, routes=webhooks.routes(connections))
+        app = create_app(channels, routes=webhooks.routes(connections, workers))
         yield Gateway(app, workers)
 
 

@@ -5,15 +5,16 @@ Nothing outside this package knows a vendor's field names.
 
 Words:
     shelf: what the store holds of one of our listings, and under which of its own ids.
+    held: a shelf with all that is on it, to be compared with the listing.
     slot: where the store keeps the stock of one item.
     figure: what a store shall show of an item's stock.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from tillbridge.catalog.v1 import catalog_pb2
+from tillbridge.catalog.v1 import catalog_pb2, drift_pb2
 from tillbridge.order.v1 import order_pb2
 
 
@@ -26,8 +27,17 @@ class OrderHint:
 
 
 @dataclass(frozen=True, slots=True)
+class ProductHint:
+    """A webhook that says that something of a product was changed, or that it is gone."""
+
+    event_id: str
+    shelf_id: str
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class OtherEvent:
-    """A webhook that says nothing that Tillbridge keeps, such as the echo of our own write."""
+    """A webhook that says nothing that Tillbridge keeps."""
 
     event_id: str
     kind: str
@@ -46,10 +56,13 @@ class OrderSeen:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What the store shall show of an item's stock: whole units, or no limit."""
+    """What the store shall show of an item's stock: whole units, or no limit. The version is that
+    of `OnlineStock`; 0 where it is not known, such as in what a store shows.
+    """
 
     quantity: int
     unlimited: bool = False
+    version: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +92,21 @@ class Shelf:
     slots: Mapping[str, Slot]
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the store shows of a product, and how that compares with a listing.
+
+    Attributes:
+        shelf: the ids and the stock.
+        report: what the store shows otherwise than a listing would have it, and what it has in the
+            fields of its own; lacks only the request id. Raises BadRecordError when the store
+            cannot hold the listing at all.
+    """
+
+    shelf: Shelf
+    report: Callable[[catalog_pb2.Listing], drift_pb2.ReportListingEditRequest]
+
+
 class Store(Protocol):
     """An online store. Everything raises `PlatformError`."""
 
@@ -93,16 +121,29 @@ class Store(Protocol):
         with the cursor behind them. Some may be told again.
         """
 
+    async def orders_of(self, shelf_id: str, since_s: float) -> Sequence[OrderSeen]:
+        """Orders of a product that changed since a time (unix seconds). Somewhat older ones may be
+        told as well.
+        """
+
     def shelves(self) -> AsyncIterator[Shelf]:
         """Everything that the store offers."""
 
-    async def shelf(self, product_id: str) -> Shelf | None:
-        """What the store holds of one of our products."""
+    def held(self, shelf_ids: Sequence[str] = ()) -> AsyncIterator[Sequence[Held]]:
+        """What the store shows under these ids of its own, or all of it, page by page."""
+
+    async def held_of(self, product_id: str) -> Held | None:
+        """What the store shows of one of our products; None when it does not hold it."""
+
+    async def held_at(self, shelf_id: str) -> Held | None:
+        """What the store shows under one of its own ids; None when there is no such thing."""
 
     async def write_listing(
         self, listing: catalog_pb2.Listing, figures: Mapping[str, Figure]
     ) -> Shelf:
-        """Creates or overwrites what the store shows of a listing, its stock included."""
+        """Creates or overwrites what the store shows of a listing, its stock included. Of the
+        fields that belong to the store (CAT-05), those that were set here and are not written yet.
+        """
 
     async def remove_listing(self, shelf: Shelf) -> None:
         """Takes a listing out of the store; one that is gone already is no error."""

@@ -8,16 +8,19 @@ import structlog
 from google.protobuf.message import Message
 
 from gateway.connections import Link
-from gateway.ecom import Store
+from gateway.ecom import Shelf, Store
 from gateway.platform import PlatformError
 from gateway.pos import PointOfSale
-from gateway.push.chores import PAUSE_S_MAX, Chores
+from gateway.push.chores import PAUSE_S_MAX, Chores, Failures, one_by_one
+from gateway.push.echoes import Echoes
+from gateway.push.edits import ListingEdits
 from gateway.push.listings import ListingPush
 from gateway.push.orders import OrderFetch
 from gateway.push.sales import SalePosting
 from gateway.push.shelves import Shelves
 from gateway.push.stock import StockPush
-from gateway.push.sweep import compare
+from gateway.push.stock_edits import StockEdits
+from gateway.push.sweep import compare, edited_of
 from gateway.records import BadRecordError
 from services.chassis.errors import DomainError
 from services.chassis.follow import follow
@@ -29,6 +32,12 @@ from tillbridge.order.v1 import events_pb2 as order_events
 EVENTS_MAX = 1000
 SWEEP_EVERY_S = 24 * 3600.0
 SWEEP_PAUSE_S = 0.5
+LOOKS_AT_ONCE = 4
+ECHOES_EVERY_S = 30.0
+"""How often the products that were written are looked at."""
+
+LOOK_AGAIN_S = 2.0
+"""How long a stock that was changed in the store is given to turn out as that of an order."""
 
 log = structlog.get_logger()
 
@@ -48,10 +57,30 @@ class ChannelWork:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._sweep_now = asyncio.Event()
+        self._shelves: Shelves | None = None
+        self._echoes = Echoes()
+        self._changed: asyncio.Queue[str] = asyncio.Queue()
 
     def sweep(self) -> None:
         """Asks for a sweep now."""
         self._sweep_now.set()
+
+    def product_at(self, shelf_id: str) -> str:
+        """The product whose listing the store has, or had, under an id of its own; empty when none
+        of ours.
+        """
+        return self._shelves.product_at(shelf_id) if self._shelves else ""
+
+    def is_echo(self, shelf_id: str) -> bool:
+        """Whether an event about this counts as the echo of our own write (BEY-16)."""
+        return self._echoes.is_one(shelf_id)
+
+    def saw(self, shelf: Shelf) -> None:
+        """Has a shelf that was just read looked at again, if it shows another stock than it was
+        told (INV-10).
+        """
+        if self._shelves is not None and self._shelves.changed(shelf):
+            self._changed.put_nowait(shelf.product_id)
 
     async def run(self) -> None:
         """Works until it is canceled."""
@@ -66,27 +95,23 @@ class ChannelWork:
 
     async def _for_store(self, store: Store) -> list[Task]:
         link = self._link
-        shelves = Shelves(link.channel_id, link.owners, store)
-        stock = Chores("stock", StockPush(store, shelves, lambda _: self.sweep()).do)
+        shelves = self._shelves = Shelves(link.channel_id, link.owners, store)
+        missing: asyncio.Queue[Sequence[str]] = asyncio.Queue()
         outdated: asyncio.Queue[Sequence[str]] = asyncio.Queue()
-        pushing = ListingPush(link.owners, store, shelves, outdated.put_nowait)
+        edits = Chores("edit", self._looking(store, shelves, outdated.put_nowait))
+        stock = Chores("stock", StockPush(store, shelves, self._echoes, missing.put_nowait).do)
+        pushing = ListingPush(link.owners, store, shelves, outdated.put_nowait, self._echoes.note)
         listings = Chores("listing", pushing.do)
         fetching = OrderFetch(link.owners, store, shelves)
         orders = Chores("order", fetching.do)
 
-        async def catch_up() -> None:
-            while True:
-                await stock.do(await outdated.get())
+        async def restore(product_ids: Sequence[str]) -> None:
+            await edits.do(product_ids)
+            await listings.do(product_ids)
 
         async def sweep() -> None:
             found = await compare(shelves, pushing)
-            log.info(
-                "sweep",
-                channel_id=link.channel_id,
-                listings=len(found.product_ids),
-                stocks=len(found.item_ids),
-                compared=found.compared,
-            )
+            await restore(found.edited)
             await stock.do(found.item_ids)
             await listings.do(found.product_ids)
             async for reported in fetching.reported():
@@ -94,15 +119,65 @@ class ChannelWork:
 
         await self._until_done(lambda: self._know(shelves))
         return [
+            edits.retry,
             stock.retry,
             listings.retry,
             orders.retry,
-            catch_up,
+            lambda: _fed_by(outdated, stock.do),
+            lambda: _fed_by(missing, restore),
+            lambda: self._look_after_echoes(shelves, pushing, restore),
+            lambda: self._look_after_changes(edits),
             lambda: self._sweep_often(sweep),
             self._follow("inventory", "", inventory_events.OnlineStockChanged, "item_id", stock),
             self._follow("catalog", "", catalog_events.ListingChanged, "product_id", listings),
             self._follow("order", "", order_events.OrderChangeReported, "order_id", orders),
         ]
+
+    def _looking(
+        self, store: Store, shelves: Shelves, again: Callable[[Sequence[str]], None]
+    ) -> Callable[[Sequence[str]], Awaitable[Failures]]:
+        """What looks at products whose listing or stock may have been changed in the store."""
+        looking = ListingEdits(self._link.channel_id, self._link.owners, store)
+        stock = StockEdits(self._link.owners, store, shelves, again)
+
+        async def look(product_id: str) -> None:
+            async with shelves.lock(product_id):
+                held = await looking.look(product_id)
+                if held is None:
+                    shelves.drop(product_id)
+                else:
+                    shelves.put(held.shelf)
+                    await stock.look(held.shelf)
+
+        return lambda product_ids: one_by_one(product_ids, look, LOOKS_AT_ONCE)
+
+    async def _look_after_echoes(
+        self,
+        shelves: Shelves,
+        pushing: ListingPush,
+        restore: Callable[[Sequence[str]], Awaitable[None]],
+    ) -> None:
+        """Looks at what was changed while it was written, if it was (BEY-16)."""
+        while True:
+            await asyncio.sleep(ECHOES_EVERY_S)
+            written = self._echoes.to_look_at()
+            if not written:
+                continue
+            try:
+                await restore(await edited_of(shelves, pushing, written))
+            except (BadRecordError, DomainError, PlatformError) as error:
+                log.warning("not looked at", channel_id=self._link.channel_id, error=str(error))
+                for shelf_id in written:  # next time
+                    self._echoes.note(shelf_id)
+
+    async def _look_after_changes(self, edits: Chores) -> None:
+        """Looks at stock that was changed in the store, a moment later (INV-10)."""
+        while True:
+            product_ids = {await self._changed.get()}
+            await asyncio.sleep(LOOK_AGAIN_S)
+            while not self._changed.empty():
+                product_ids.add(self._changed.get_nowait())
+            await edits.do(product_ids)
 
     def _for_pos(self, pos: PointOfSale) -> list[Task]:
         link = self._link
@@ -169,6 +244,13 @@ class ChannelWork:
                 log.warning("not done yet", channel_id=self._link.channel_id, error=str(error))
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, PAUSE_S_MAX)
+
+
+async def _fed_by(
+    queue: asyncio.Queue[Sequence[str]], do: Callable[[Sequence[str]], Awaitable[None]]
+) -> None:
+    while True:
+        await do(await queue.get())
 
 
 async def _forever(task: Task) -> None:

@@ -24,6 +24,7 @@ class ListingPush:
         store: where to.
         shelves: what it holds.
         outdated: told the items whose stock changed while their listing was written.
+        written: told the store's own ids of what was written.
     """
 
     def __init__(
@@ -32,11 +33,13 @@ class ListingPush:
         store: Store,
         shelves: Shelves,
         outdated: Callable[[Sequence[str]], None],
+        written: Callable[[str], None],
     ) -> None:
         self._owners = owners
         self._store = store
         self._shelves = shelves
         self._outdated = outdated
+        self._written = written
 
     async def do(self, product_ids: Sequence[str]) -> Failures:
         """Makes the store show these products' listings as they are now."""
@@ -58,11 +61,11 @@ class ListingPush:
         """Whether a listing has to be written.
 
         One that is not sold online is not made in the store (CAT-02); one that is there already is
-        kept up to date, switched off (CAT-12).
+        kept up to date, switched off (CAT-12), and made again if it was deleted there (CAT-11).
         """
         shelf = self._shelves.of_product(listing.product_id)
         if shelf is None:
-            return listing.sell_online
+            return listing.sell_online or listing.pushed_version > 0
         return (
             listing.pushed_version != listing.version
             or bool(listing.push_error)
@@ -96,7 +99,8 @@ class ListingPush:
         except (BadRecordError, PlatformError) as error:
             await self._report(listing, str(error)[:ERROR_LENGTH_MAX])
             raise
-        self._shelves.put(shelf)
+        self._shelves.put(shelf, figures)
+        self._written(shelf.shelf_id)
         await self._report(listing, "")
         return figures
 

@@ -18,6 +18,8 @@ SWEPT_MAX = 5_000
 """How far back a sweep looks for sales that were not posted."""
 
 ERROR_LENGTH_MAX = 4000
+MERGES_MAX = 100
+"""How far a profile that was merged into another one is followed."""
 
 
 class SalePosting:
@@ -99,11 +101,7 @@ class SalePosting:
         )
         order = (await self._owners.call(self._owners.orders.GetOrder, order_request)).order
         document = order.document
-        customer = customer_pb2.Customer()
-        if sale.customer_id:
-            request = customer_pb2.GetCustomerRequest(customer_id=sale.customer_id)
-            found = await self._owners.call(self._owners.customers.GetCustomer, request)
-            customer = found.customer
+        customer = await self._customer(sale.customer_id)
         return SaleToPost(
             sale=sale,
             order_id=sale.order_id,
@@ -117,6 +115,24 @@ class SalePosting:
             or bool(sale.posted_revision or sale.post_error)
             or sale.sale_id in self._in_doubt,
         )
+
+    async def _customer(self, customer_id: str) -> customer_pb2.Customer:
+        """Whom a sale belongs to now: the profile, or the one that it was merged into (BEY-14).
+
+        Where that one is not in the point of sale and the profile is, its id there stays: the
+        point of sale should not get the same person twice.
+        """
+        customer = customer_pb2.Customer(merged_into=customer_id)
+        for _ in range(MERGES_MAX):
+            if not customer.merged_into:
+                break
+            request = customer_pb2.GetCustomerRequest(customer_id=customer.merged_into)
+            found = await self._owners.call(self._owners.customers.GetCustomer, request)
+            found.customer.pos_customer_id = (
+                found.customer.pos_customer_id or customer.pos_customer_id
+            )
+            customer = found.customer
+        return customer
 
     async def _report(self, sale: order_pb2.Sale, *, pos_version: int = 0, error: str = "") -> None:
         """Lets the sale tell how writing it went; an error that it tells already is not news."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from gateway.ecom import Figure, Store
 from gateway.platform import PlatformError
 from gateway.push.chores import Failures, one_by_one
+from gateway.push.echoes import Echoes
 from gateway.push.shelves import Shelves
 from services.chassis.errors import DomainError
 
@@ -15,12 +16,20 @@ class StockPush:
     Args:
         store: where to.
         shelves: what it holds.
-        missing: told the product that the store turned out not to hold any more.
+        echoes: told what is written.
+        missing: told the products that the store turned out not to hold any more.
     """
 
-    def __init__(self, store: Store, shelves: Shelves, missing: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        shelves: Shelves,
+        echoes: Echoes,
+        missing: Callable[[Sequence[str]], None],
+    ) -> None:
         self._store = store
         self._shelves = shelves
+        self._echoes = echoes
         self._missing = missing
 
     async def do(self, item_ids: Sequence[str]) -> Failures:
@@ -52,12 +61,13 @@ class StockPush:
                 figure = (await self._shelves.figures([item_id])).get(item_id)
             if slot is None or figure is None:
                 return
+            self._echoes.expect(slot.shelf_id)  # it may come before the answer to our write
             try:
                 await self._store.write_stock(slot, figure)
             except PlatformError as error:
                 if error.status != 404:
                     raise
                 self._shelves.drop(product_id)
-                self._missing(product_id)
+                self._missing([product_id])
                 return
             self._shelves.wrote(item_id, figure)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from gateway.connections import Connections, Link
+from gateway.ecom import Shelf
 from gateway.push.channel import ChannelWork
 from services.chassis.errors import DomainError
 from tillbridge.inventory.v1 import channels_pb2 as pb
@@ -47,6 +48,24 @@ class Workers:
         if work is not None:
             work.sweep()
         return work is not None
+
+    def product_at(self, channel_id: str, shelf_id: str) -> str:
+        """The product whose listing a channel's store has, or had, under an id of its own; empty
+        when none of ours, or when another process does the channel's work.
+        """
+        work = self._works.get(channel_id)
+        return work.product_at(shelf_id) if work is not None else ""
+
+    def is_echo(self, channel_id: str, shelf_id: str) -> bool:
+        """Whether an event of a channel's store counts as the echo of a write of this process."""
+        work = self._works.get(channel_id)
+        return work is not None and work.is_echo(shelf_id)
+
+    def saw(self, channel_id: str, shelf: Shelf) -> None:
+        """Takes what a channel's store was just seen to hold, if this process writes to it."""
+        work = self._works.get(channel_id)
+        if work is not None:
+            work.saw(shelf)
 
     async def run(self) -> None:
         """Keeps one worker per connected channel, until it is canceled."""

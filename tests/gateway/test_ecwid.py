@@ -14,9 +14,18 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.ecom import Figure, OrderHint, OtherEvent, Shelf, Slot
+from gateway.ecom import Figure, OrderHint, OtherEvent, ProductHint, Shelf, Slot
 from gateway.ecom.ecwid import Ecwid, read_webhook
-from gateway.ecom.ecwid.listings import Units, image_mark, images_differ, product_body, shelf_of
+from gateway.ecom.ecwid.listings import (
+    ImagePlan,
+    Units,
+    base_sku,
+    image_mark,
+    image_plan,
+    own_fields,
+    product_body,
+    shelf_of,
+)
 from gateway.ecom.ecwid.orders import document_of
 from gateway.ecom.ecwid.webhooks import AGE_S_MAX, AHEAD_S_MAX
 from gateway.platform import PlatformError
@@ -49,7 +58,7 @@ def event(**changes: Any) -> dict[str, Any]:
 
 def read(
     body: Mapping[str, Any] | bytes, header: str | None = None, now: datetime = NOW
-) -> OrderHint | OtherEvent:
+) -> OrderHint | ProductHint | OtherEvent:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     if header is None:
         assert not isinstance(body, bytes)
@@ -64,7 +73,17 @@ def test_a_signed_order_event_is_a_hint() -> None:
     assert OrderHint(event()["eventId"], "XJ12H") == read(event())
 
 
-@pytest.mark.parametrize("kind", ["product.updated", "unfinished_order.created", "profile.updated"])
+@pytest.mark.parametrize("kind", ["product.created", "product.updated", "product.deleted"])
+def test_a_signed_product_event_is_a_hint(kind: str) -> None:
+    found = read(event(eventType=kind, entityId=692730761, data=None))
+
+    gone = kind == "product.deleted"
+    assert ProductHint(event()["eventId"], "692730761", gone=gone) == found
+
+
+@pytest.mark.parametrize(
+    "kind", ["category.updated", "unfinished_order.created", "profile.updated", ""]
+)
 def test_other_events_say_nothing_that_is_kept(kind: str) -> None:
     assert isinstance(read(event(eventType=kind)), OtherEvent)
 
@@ -134,6 +153,8 @@ def test_an_event_is_taken_for_as_long_as_the_platform_sends_it_again(
         (b"[" * 100_000, "body"),
         (json.dumps(event(data={})).encode(), "data.orderId"),
         (json.dumps(event(data={"orderId": "x" * 129})).encode(), "data.orderId"),
+        (json.dumps(event(eventType="product.updated", entityId="a/b")).encode(), "entityId"),
+        (json.dumps(event(eventType="product.deleted", entityId=None)).encode(), "entityId"),
     ],
 )
 def test_a_malformed_event_is_refused_by_what_is_wrong(body: bytes, field: str) -> None:
@@ -399,23 +420,72 @@ def test_what_the_store_cannot_hold_is_told(made: catalog_pb2.Listing, why: str)
 
 @pytest.mark.rule("CAT-08")
 @pytest.mark.parametrize(
-    ("held", "wanted", "differ"),
+    ("held", "wanted", "pos_changed", "plan"),
     [
-        ([], [], False),
-        ([], ["a"], True),
-        (["a", "b"], ["a", "b"], False),
-        (["a", "b"], ["b", "a"], True),
-        (["a", None], ["a"], False),
-        (["a", None], ["a", "b"], True),
-        ([None], [], False),
+        ([], [], True, ImagePlan(False, [], [])),
+        ([], ["a"], True, ImagePlan(True, ["a"], [])),
+        (["a", "b"], ["a", "b"], True, ImagePlan(False, [], [])),
+        (["a", "b"], ["b", "a"], True, ImagePlan(True, ["b", "a"], [])),
+        (["a", None], ["a"], True, ImagePlan(True, ["a"], [])),
+        ([None], [], True, ImagePlan(True, [], [])),
+        (["a", None], ["a"], False, ImagePlan(False, [], [])),
+        (["b", None], ["a", "b"], False, ImagePlan(False, ["a"], [])),
+        (["b", "a"], ["a", "b"], False, ImagePlan(False, [], [])),
+        ([None], ["a"], False, ImagePlan(False, ["a"], [])),
+        (["a", "b", None], ["b"], False, ImagePlan(False, [], ["main"])),
+        (["b", "a", None], ["b"], False, ImagePlan(False, [], ["1"])),
     ],
 )
-def test_images_are_written_when_the_point_of_sale_changed_them(
-    held: list[str | None], wanted: list[str], differ: bool
+def test_images_of_the_store_stay_until_the_point_of_sale_changes_its_own(
+    held: list[str | None], wanted: list[str], pos_changed: bool, plan: ImagePlan
 ) -> None:
-    images = [{"externalId": image_mark(url)} if url else {"id": "theirs"} for url in held]
+    images = [
+        {"id": str(index), "isMain": index == 0, **({"externalId": image_mark(url)} if url else {})}
+        for index, url in enumerate(held)
+    ]
+    made = catalog_pb2.Listing(
+        image_urls=wanted, version=5, pushed_version=4, images_version=5 if pos_changed else 2
+    )
 
-    assert differ == images_differ({"media": {"images": images}}, wanted)
+    assert plan == image_plan({"media": {"images": images}}, made)
+
+
+@pytest.mark.rule("CAT-05")
+@pytest.mark.parametrize(
+    ("changes", "names", "written"),
+    [
+        ({}, [], {}),
+        ({"subtitle": "New"}, [], {}),
+        ({"subtitle": "New"}, ["subtitle"], {"subtitle": "New"}),
+        ({}, ["subtitle"], {"subtitle": ""}),
+        ({"low_stock_threshold": 0}, ["low_stock_threshold"], {"warningLimit": 0}),
+        ({}, ["low_stock_threshold"], {"warningLimit": None}),
+        (
+            {"compare_to_price": money(Decimal("29.9"), "NZD")},
+            ["compare_to_price"],
+            {"compareToPrice": 29.9},
+        ),
+        ({}, ["compare_to_price"], {"compareToPrice": None}),
+    ],
+)
+def test_of_the_store_s_own_fields_only_those_that_were_set_are_written(
+    changes: Mapping[str, Any], names: list[str], written: Mapping[str, Any]
+) -> None:
+    assert written == own_fields(catalog_pb2.Listing(**changes), names, UNITS)
+
+
+@pytest.mark.parametrize(
+    ("sku", "options", "written"),
+    [
+        ("TEE-S", ("S", "M"), {"sku": "tee"}),
+        ("TEE", ("S", "M"), {}),
+        ("TEE-", (), {}),
+    ],
+)
+def test_a_product_that_gets_options_leaves_its_sku_to_the_variation(
+    sku: str, options: tuple[str, ...], written: Mapping[str, Any]
+) -> None:
+    assert written == base_sku(listing(*options), {"sku": sku})
 
 
 def test_a_quantity_that_is_left_out_is_no_limit() -> None:
@@ -497,7 +567,7 @@ async def test_a_listing_that_is_gone_already_is_gone(served: Served) -> None:
     await store.remove_listing(shelf)
     await store.remove_listing(shelf)
 
-    assert await store.shelf("mug") is None
+    assert await store.held_of("mug") is None
 
 
 async def test_an_order_is_read_as_the_store_has_it(served: Served) -> None:

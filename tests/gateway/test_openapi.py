@@ -118,7 +118,7 @@ class TestBodies:
         found = body("post", "/v1/channels/{channelId}:setRegister")
         assert (
             list(found["properties"]), found["required"], found["additionalProperties"],
-        ) == (["requestId", "registerId"], ["registerId"], False)  # fmt: skip
+        ) == (["requestId", "registerId", "validateOnly"], ["registerId"], False)  # fmt: skip
 
     def test_constraints_are_those_of_the_contract(self) -> None:
         found = body("post", "/v1/stock:adjust")["properties"]

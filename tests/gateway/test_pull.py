@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.connections import Link
 from gateway.ecom import OrderSeen
@@ -66,6 +67,8 @@ async def test_connecting_a_point_of_sale_brings_all_it_has(installed: Installat
             owners.customers.ListCustomers, customer_pb2.ListCustomersRequest()
         )
         assert len(customers.customers) == 3
+        outlets = await owners.call(owners.channels.ListOutlets, channels_pb2.ListOutletsRequest())
+        assert {outlet.cause for outlet in outlets.outlets} == {"lightspeed-x"}
 
     await eventually(is_imported, WITHIN_S)
 
@@ -155,6 +158,7 @@ class Till:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.now_s = 0.0
 
     async def product(self, item_id: str) -> ProductState | None:
         self.asked.append(item_id)
@@ -183,7 +187,8 @@ async def scripted() -> AsyncIterator[tuple[Inward, dict[str, Backend], Till]]:
         channels = {name: connect(one.address) for name, one in found.items()}
         owners = Owners.reached_by(channels, Identity(Tokens(KEY), "test"), MERCHANT)
         till = Till()
-        yield Inward(owners, till, "till"), found, till  # type: ignore[arg-type]
+        inward = Inward(owners, till, "till", lambda: till.now_s)  # type: ignore[arg-type]
+        yield inward, found, till
         for channel in channels.values():
             await channel.close()
 
@@ -295,6 +300,48 @@ async def test_a_record_that_is_refused_holds_up_no_poll(scripted: Scripted) -> 
         await inward.places()
 
 
+@pytest.mark.rule("SOR-04")
+async def test_every_report_names_where_it_came_from(scripted: Scripted) -> None:
+    inward, backends, _ = scripted
+
+    await inward.products([product("mug"), Gone("cup", 4)])
+    await inward.levels([count("mug")])
+
+    calls = [*backends["catalog"].calls, *backends["inventory"].calls]
+    assert [(call.method, call.request.cause) for call in calls] == [
+        ("BatchUpsertProducts", "till"),
+        ("DeleteProduct", "till"),
+        ("RecordCounts", "till"),
+    ]
+
+
+@pytest.mark.rule("BEY-10")
+async def test_what_the_catalog_holds_back_is_logged_once_and_stops_nothing(
+    scripted: Scripted,
+) -> None:
+    inward, backends, _ = scripted
+    held = catalog_pb2.ProductResult(outcome=catalog_pb2.UPSERT_OUTCOME_HELD)
+    refused = catalog_pb2.ProductResult(
+        outcome=catalog_pb2.UPSERT_OUTCOME_REFUSED, message="its name"
+    )
+    backends["catalog"].answers |= {
+        "BatchUpsertProducts": catalog_pb2.BatchUpsertProductsResponse(
+            results=[held, refused, held]
+        ),
+        "DeleteProduct": catalog_pb2.DeleteProductResponse(held=True),
+    }
+
+    with capture_logs() as logs:
+        await inward.products([product("a"), product("b"), product("c"), Gone("d", 4)])
+
+    assert [(one["event"], one["log_level"]) for one in logs] == [
+        ("record put aside", "warning"),
+        ("products held", "warning"),
+        ("deletion held", "warning"),
+    ]
+    assert (logs[0]["id"], logs[1]["count"], logs[2]["id"]) == ("b", 2, "d")
+
+
 class Orders:
     """A store that lists these orders."""
 
@@ -357,6 +404,19 @@ async def test_an_unknown_outlet_is_made_known_first(scripted: Scripted) -> None
         await inward.levels([count("mug")], whole=True)
 
     assert "CreateOutlet" in methods(backends["inventory"])
+
+
+@pytest.mark.rule("SOR-04")
+async def test_an_outlet_is_told_again_once_an_hour(scripted: Scripted) -> None:
+    """With the same request id the inventory answers from memory, and writes nothing."""
+    inward, backends, till = scripted
+    for till.now_s in (7200.0, 7201.0, 10_799.0, 10_800.0):
+        await inward.places()
+
+    requests = [call.request for call in backends["inventory"].calls]
+    ids = [request.request_id for request in requests]
+    assert [ids[0] == other for other in ids] == [True, True, True, False]
+    assert {request.cause for request in requests} == {"till"}
 
 
 async def test_the_same_change_again_has_the_same_request_id(scripted: Scripted) -> None:

@@ -361,9 +361,12 @@ async def test_stock_that_became_known_while_its_listing_was_written_is_written_
 
         store: Any = Store()
         outdated: list[Sequence[str]] = []
-        pushing = ListingPush(owners, store, Shelves("ch", owners, store), outdated.append)
+        written: list[str] = []
+        shelves = Shelves("ch", owners, store)
+        pushing = ListingPush(owners, store, shelves, outdated.append, written.append)
 
         assert (await pushing.do(["mug"]), outdated) == ({}, [["mug"]])
+        assert written == ["1"]
         for one in channels.values():
             await one.close()
 

@@ -378,6 +378,7 @@ async def test_answers_show_zeros_and_spell_as_json_does(gateway: Served) -> Non
             "available": "",
             "version": str(2**60),
             "observeTime": "2026-11-21T09:30:00Z",
+            "inTransit": "",
         }
     }
 

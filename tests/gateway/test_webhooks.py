@@ -156,7 +156,7 @@ async def test_events_of_no_concern_are_acknowledged(served: Served) -> None:
     answers = [
         await post_pos(served, {"id": "x"}, "register_closure.create"),
         await post_pos(served, {"id": "c", "deleted_at": "2026"}, "customer.update"),
-        await post_store(served, eventType="product.updated", data=None),
+        await post_store(served, eventType="category.updated", data=None),
     ]
 
     assert [answer.status_code for answer in answers] == [200] * 3

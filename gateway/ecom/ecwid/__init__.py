@@ -5,8 +5,13 @@ Choices where the platform leaves room:
         may change and link nothing.
     options: a listing with options has one variation per item. Its base product is kept at no
         stock, so that a combination of choices that does not exist cannot be sold.
-    images: ours carry `externalId`, a digest of their address. Only when that list is different
-        are the images written anew, all of them; until then images added in the store stay.
+    images: ours carry `externalId`, a digest of their address. When the point of sale has changed
+        its images, all images are written anew; until then those that were added in the store stay,
+        and of ours only what is missing is added (CAT-08).
+    unknown: what the point of sale does not know of a product (category, weight, dimensions) is
+        written as none, since it has the say; only a SKU is left to the store to make up.
+    own fields: compare-to price, subtitle and low-stock threshold are written when they were set in
+        Tillbridge, and with everything else when the product has to be made anew (CAT-05, CAT-11).
     units: weights and dimensions are converted to the units that the store is set to.
 """
 

@@ -6,12 +6,18 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from gateway.ecom import Figure, OrderSeen, Shelf, Slot
+from gateway.ecom import Figure, Held, OrderSeen, Shelf, Slot
+from gateway.ecom.ecwid.edits import report_of, squeezed
 from gateway.ecom.ecwid.listings import (
+    MAIN_IMAGE,
     Units,
+    base_sku,
     image_mark,
-    images_differ,
+    image_plan,
+    images_of,
+    own_fields,
     product_body,
+    set_own_fields,
     shelf_of,
     stock_body,
     units_of,
@@ -28,7 +34,10 @@ CALLS_PER_MINUTE = 600
 """What is known of the platform's limit is old; the setting overrides it."""
 
 PAGE_SIZE = 100
-PAGES_MAX = 10_000
+WHOLE_PAGE_SIZE = 50
+"""Of products with all that they show: a description may be a quarter of a megabyte."""
+
+PAGES_MAX = 20_000
 UNITS_S_MAX = 300.0
 """How long the store is taken to count in the units that it did."""
 
@@ -41,6 +50,11 @@ _SHELF_FIELDS = "id,externalReferenceId,enabled,quantity,unlimited"
 _SHELF_MASK = (
     f"total,count,offset,limit,items({_SHELF_FIELDS},"
     "combinations(id,externalReferenceId,quantity,unlimited))"
+)
+_HELD_FIELDS = (
+    "id,externalReferenceId,enabled,quantity,unlimited,name,description,sku,price,weight,dimensions,"
+    "attributes,options,combinations,categories,media,subtitle,compareToPrice,warningLimit,"
+    "updateTimestamp"
 )
 _ORDER_MASK = "total,count,offset,limit,items(id,paymentStatus,updateTimestamp)"
 
@@ -105,16 +119,47 @@ class Ecwid:
         if newest > since:
             yield [], str(newest)
 
+    async def orders_of(self, shelf_id: str, since_s: float) -> Sequence[OrderSeen]:
+        """Orders of a product that changed since a time."""
+        query: dict[str, str | int] = {
+            "responseFields": _ORDER_MASK,
+            "productId": shelf_id,
+            "updatedFrom": max(0, int(since_s) - OVERLAP_S),
+        }
+        pages = self._pages("orders", query)
+        return [seen async for orders in pages for seen in kept(PLATFORM, "order", orders, seen_of)]
+
     async def shelves(self) -> AsyncIterator[Shelf]:
         """Everything that the store offers."""
         async for products in self._pages("products", {"responseFields": _SHELF_MASK}):
             for shelf in kept(PLATFORM, "product", products, shelf_of):
                 yield shelf
 
-    async def shelf(self, product_id: str) -> Shelf | None:
-        """What the store holds of one of our products."""
+    async def held(self, shelf_ids: Sequence[str] = ()) -> AsyncIterator[Sequence[Held]]:
+        """What the store shows under these ids of its own, or all of it, page by page."""
+        units = await self.units()
+        query = {"responseFields": f"total,count,offset,limit,items({_HELD_FIELDS})"}
+        for begin in range(0, len(shelf_ids) or 1, WHOLE_PAGE_SIZE):
+            part = ",".join(shelf_ids[begin : begin + WHOLE_PAGE_SIZE])
+            paged = {**query, "productId": part} if part else query
+            async for products in self._pages("products", paged, WHOLE_PAGE_SIZE):
+                yield kept(PLATFORM, "product", products, lambda product: _held(product, units))
+
+    async def held_of(self, product_id: str) -> Held | None:
+        """What the store shows of one of our products."""
         product = await self._linked(product_id)
-        return shelf_of(product) if product else None
+        return _held(product, await self.units()) if product else None
+
+    async def held_at(self, shelf_id: str) -> Held | None:
+        """What the store shows under one of its own ids."""
+        path = f"{self._base}/products/{quote(shelf_id, safe='')}"
+        try:
+            product = await self._api.json("GET", path, query={"responseFields": _HELD_FIELDS})
+        except PlatformError as error:
+            if error.status != 404:
+                raise
+            return None
+        return _held(_object(product), await self.units())
 
     async def write_listing(
         self, listing: catalog_pb2.Listing, figures: Mapping[str, Figure]
@@ -128,16 +173,33 @@ class Ecwid:
         units = await self.units()
         category_id = await self._category_id(listing.category)
         known = await self._linked(listing.product_id)
-        shelf = shelf_of(known) if known else None
-        body = product_body(listing, figures, shelf, units, category_id)
+        if known is not None:
+            shelf = shelf_of(known)
+            body = product_body(listing, figures, shelf, units, category_id)
+            body |= base_sku(listing, known) | own_fields(listing, listing.unpushed_fields, units)
+            if not await self._overwrite(shelf.shelf_id, body):
+                known = None
         if known is None:
+            body = product_body(listing, figures, None, units, category_id)
+            body |= own_fields(listing, set_own_fields(listing), units)
             known = await self._create(listing.product_id, body)
-        else:
-            await self._overwrite(text(known, "id"), body)
-        await self._write_images(known, listing.image_urls)
+        await self._write_images(known, listing)
+        return await self._written(listing)
+
+    async def _written(self, listing: catalog_pb2.Listing) -> Shelf:
+        """What the store holds of a listing that was just written. A category that it does not show
+        by the name that was wanted was renamed or deleted in the store: then there is another.
+        """
         written = await self._linked(listing.product_id)
         if written is None:
             raise PlatformError(PLATFORM, "the product vanished as it was written", transient=True)
+        names = {squeezed(text(one, "name")) for one in listed(written, "categories")}
+        wanted = squeezed(listing.category)
+        if wanted and "categories" in written and wanted not in names:
+            self._category_ids.clear()
+            category_id = await self._category_id(listing.category)
+            path = f"{self._base}/products/{text(written, 'id')}"
+            await self._api.text("PUT", path, body={"categoryIds": [category_id]})
         return shelf_of(written)
 
     async def remove_listing(self, shelf: Shelf) -> None:
@@ -191,39 +253,61 @@ class Ecwid:
         await self._overwrite(text(known, "id"), body)
         return known
 
-    async def _overwrite(self, shelf_id: str, body: Record) -> None:
+    async def _overwrite(self, shelf_id: str, body: Record) -> bool:
+        """Overwrites a product; False when it was deleted meanwhile."""
         path = f"{self._base}/products/{shelf_id}?saveCombinations=true"
-        await self._api.text("PUT", path, body=body)
+        try:
+            await self._api.text("PUT", path, body=body)
+        except PlatformError as error:
+            if error.status != 404:
+                raise
+            return False
+        return True
 
-    async def _write_images(self, product: Record, urls: Sequence[str]) -> None:
-        """Makes the images those of the listing, if the point of sale has changed any (CAT-08)."""
-        if not images_differ(product, urls):
-            return
+    async def _write_images(self, product: Record, listing: catalog_pb2.Listing) -> None:
+        """Makes the images those that the point of sale gave (CAT-08)."""
+        plan = image_plan(product, listing)
         path = f"{self._base}/products/{text(product, 'id')}"
-        await self._api.text("DELETE", f"{path}/gallery")
-        if not urls:
-            await self._api.text("DELETE", f"{path}/image")
-        for index, url in enumerate(urls):
+        if plan.replace:
+            await self._api.text("DELETE", f"{path}/gallery")
+            if not plan.missing:
+                await self._api.text("DELETE", f"{path}/image")
+        for image_id in plan.stale:
+            await self._remove_image(path, image_id)
+        has_main = any(image.get("isMain") is True for image in images_of(product))
+        into_main = plan.replace or not has_main or MAIN_IMAGE in plan.stale
+        for url in plan.missing:
             await self._api.text(
                 "POST",
-                f"{path}/{'gallery' if index else 'image'}",
+                f"{path}/{'image' if into_main else 'gallery'}",
                 query={"externalUrl": url},
                 body={"externalId": image_mark(url)},
-                repeatable=index == 0,
+                repeatable=into_main,
             )
+            into_main = False
+
+    async def _remove_image(self, path: str, image_id: str) -> None:
+        """Takes one image out; one that is gone already is no error."""
+        below = "image" if image_id == MAIN_IMAGE else f"gallery/{quote(image_id, safe='')}"
+        try:
+            await self._api.text("DELETE", f"{path}/{below}")
+        except PlatformError as error:
+            if error.status != 404:
+                raise
 
     async def _category_id(self, name: str) -> int | None:
         """The category of this name, made if there is none; None for no category."""
-        if not name:
+        if not (wanted := squeezed(name)):
             return None
         async with self._category_lock:  # listings are written several at a time
-            return await self._category(name)
+            return await self._category(wanted)
 
     async def _category(self, name: str) -> int:
         if name not in self._category_ids:
             async for categories in self._pages("categories", {}):
                 for category in categories:
-                    self._category_ids.setdefault(text(category, "name"), whole(category.get("id")))
+                    known = squeezed(text(category, "name"))
+                    self._category_ids.setdefault(known, whole(category.get("id")))
         if name not in self._category_ids:
             answer = await self._api.json(
                 "POST", f"{self._base}/categories", body={"name": name}, repeatable=False
@@ -232,18 +316,22 @@ class Ecwid:
         return self._category_ids[name]
 
     async def _pages(
-        self, resource: str, query: Mapping[str, str | int]
+        self, resource: str, query: Mapping[str, str | int], page_size: int = PAGE_SIZE
     ) -> AsyncIterator[list[Record]]:
         """Pages of a list, until one is short."""
         for page in range(PAGES_MAX):
-            paged = {**query, "limit": PAGE_SIZE, "offset": page * PAGE_SIZE}
+            paged = {**query, "limit": page_size, "offset": page * page_size}
             answer = await self._api.json("GET", f"{self._base}/{resource}", query=paged)
             items = listed(_object(answer), "items")
             if items:
                 yield items
-            if len(items) < PAGE_SIZE:
+            if len(items) < page_size:
                 return
         raise PlatformError(PLATFORM, f"{resource}: more than {PAGES_MAX} pages")
+
+
+def _held(product: Record, units: Units) -> Held:
+    return Held(shelf_of(product), lambda listing: report_of(listing, product, units))
 
 
 def _object(answer: Any) -> Record:

@@ -1,7 +1,7 @@
 """Listings as products of Ecwid, and what the store holds of them."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -17,12 +17,23 @@ from gateway.records import (
     needed,
     nested,
     number,
+    printable,
     text,
+    whole,
 )
 from tillbridge.catalog.v1 import catalog_pb2
 
 VARIATIONS_MAX = 200
 """What the store takes in one request."""
+
+PRICE_DIGITS_MAX = 9
+ID_LENGTH_MAX = 128
+"""Of the ids of products, as the contracts have it."""
+
+IMAGE_MARK = "tb-"
+MAIN_IMAGE = "main"
+BASE_FIELDS = ("price", "weight", "dimensions")
+"""What a product with options has itself, of its first variant: lists of products show it."""
 
 _KG_PER_UNIT = {
     "KILOGRAM": Decimal(1),
@@ -47,6 +58,8 @@ class Units:
     currency: str
     kg_per_weight: Decimal
     cm_per_length: Decimal
+    price_step: Decimal = Decimal("0.01")
+    """The smallest difference that its prices know."""
 
 
 def units_of(profile: Record) -> Units:
@@ -56,10 +69,12 @@ def units_of(profile: Record) -> Units:
         BadRecordError: it names no currency.
     """
     formats = nested(profile, "formatsAndUnits")
+    digits = min(whole(formats.get("currencyPrecision", 2)), PRICE_DIGITS_MAX)
     return Units(
         needed(formats, "currency"),
         _KG_PER_UNIT.get(text(formats, "weightUnit").upper(), Decimal(1)),
         _CM_PER_UNIT.get(text(formats, "dimensionsUnit").upper(), Decimal(1)),
+        Decimal(1).scaleb(-digits),
     )
 
 
@@ -70,6 +85,8 @@ def shelf_of(product: Record) -> Shelf:
         BadRecordError: it has no id.
     """
     shelf_id, product_id = needed(product, "id"), text(product, "externalReferenceId")
+    if len(product_id) > ID_LENGTH_MAX or product_id != printable(product_id):
+        product_id = ""  # somebody else's
     variations = listed(product, "combinations")
     slots = {
         text(variation, "externalReferenceId"): Slot(
@@ -107,8 +124,7 @@ def product_body(
 ) -> Record:
     """The body that creates or overwrites a product: the fields of CAT-03, and nothing else.
 
-    Compare-to price, subtitle and low-stock threshold are not in it, so that the store keeps its
-    own (CAT-05).
+    What belongs to the store is in `own_fields`, so that the store keeps its own (CAT-05).
 
     Raises:
         BadRecordError: the store cannot hold the listing; says why.
@@ -122,15 +138,14 @@ def product_body(
         "name": listing.name,
         "description": listing.description,
         "enabled": listing.available,
-        "attributes": [{"alias": "BRAND", "value": listing.brand}],
+        "categoryIds": [] if category_id is None else [category_id],
     }
-    if category_id is not None:
-        body["categoryIds"] = [category_id]
+    brand = {"alias": "BRAND", "value": listing.brand}
     if not listing.options:
         if len(variants) != 1:
             raise BadRecordError(f"it has {len(variants)} variants and no option to choose by")
         one = _sellable(variants[0], units)
-        one["attributes"] += body["attributes"]
+        one["attributes"].append(brand)
         stock = _stock_of(variants[0], figures, slots.get(listing.product_id))
         return body | one | stock | {"options": [], "combinations": []}
     if len(variants) > VARIATIONS_MAX:
@@ -138,13 +153,55 @@ def product_body(
     first = _sellable(variants[0], units)
     return {
         **body,
-        **{name: first[name] for name in ("price", "weight", "dimensions") if name in first},
+        **{name: first[name] for name in BASE_FIELDS},
         **stock_body(Figure(0)),
+        "attributes": [{"alias": "UPC", "value": ""}, brand],
         "options": [_option(option) for option in listing.options],
         "combinations": [
             _variation(variant, listing.options, figures, shelf, units) for variant in variants
         ],
     }
+
+
+def base_sku(listing: catalog_pb2.Listing, product: Record) -> Record:
+    """The SKU to write to a product that has got options, beside those of its variations.
+
+    Two things of one SKU must have one stock, and the base product has none. So one that still has
+    the SKU of a variant, from when there was nothing to choose, takes the product's id for it.
+    """
+    taken = {variant.sku for variant in listing.variants}
+    if listing.options and text(product, "sku") in taken:
+        return {"sku": listing.product_id}
+    return {}
+
+
+def own_fields(listing: catalog_pb2.Listing, names: Iterable[str], units: Units) -> Record:
+    """The body of those fields that belong to the store (CAT-05), by their names in the listing; a
+    value that was cleared is cleared in the store.
+
+    Raises:
+        BadRecordError: the price is in another currency.
+    """
+    body: Record = {}
+    for name in names:
+        if name == "compare_to_price":
+            given = listing.HasField("compare_to_price")
+            body["compareToPrice"] = _price(listing.compare_to_price, units) if given else None
+        elif name == "subtitle":
+            body["subtitle"] = listing.subtitle
+        elif name == "low_stock_threshold":
+            given = listing.HasField("low_stock_threshold")
+            body["warningLimit"] = listing.low_stock_threshold if given else None
+    return body
+
+
+def set_own_fields(listing: catalog_pb2.Listing) -> list[str]:
+    """The names of the store's own fields that have a value."""
+    return [
+        *(["compare_to_price"] if listing.HasField("compare_to_price") else []),
+        *(["subtitle"] if listing.subtitle else []),
+        *(["low_stock_threshold"] if listing.HasField("low_stock_threshold") else []),
+    ]
 
 
 def _stock_of(
@@ -191,18 +248,17 @@ def _sellable(variant: catalog_pb2.ListingVariant, units: Units) -> Record:
     }
     if variant.sku:
         body["sku"] = variant.sku
-    if variant.weight_kg:
-        body["weight"] = number((Decimal(variant.weight_kg) / units.kg_per_weight).quantize(_SHOWN))
-    if variant.HasField("dimensions_cm"):
-        sides = variant.dimensions_cm
-        body["dimensions"] = {
-            name: number((Decimal(side) / units.cm_per_length).quantize(_SHOWN))
-            for name, side in (
-                ("length", sides.length),
-                ("width", sides.width),
-                ("height", sides.height),
-            )
-        }
+    weight = Decimal(variant.weight_kg or 0) / units.kg_per_weight
+    body["weight"] = number(weight.quantize(_SHOWN))
+    sides = variant.dimensions_cm
+    body["dimensions"] = {
+        name: number((Decimal(side or 0) / units.cm_per_length).quantize(_SHOWN))
+        for name, side in (
+            ("length", sides.length),
+            ("width", sides.width),
+            ("height", sides.height),
+        )
+    }
     return body
 
 
@@ -230,11 +286,51 @@ def _option(option: catalog_pb2.ListingOption) -> Record:
 
 def image_mark(url: str) -> str:
     """The `externalId` of an image of ours."""
-    return "tb-" + hashlib.blake2b(url.encode(), digest_size=12).hexdigest()
+    return IMAGE_MARK + hashlib.blake2b(url.encode(), digest_size=12).hexdigest()
 
 
-def images_differ(product: Record, urls: Sequence[str]) -> bool:
-    """Whether the images that the point of sale gave are other ones than the store has (CAT-08)."""
-    marks = [text(image, "externalId") for image in listed(nested(product, "media"), "images")]
-    ours = [mark for mark in marks if mark.startswith("tb-")]
-    return ours != [image_mark(url) for url in urls]
+@dataclass(frozen=True, slots=True)
+class ImagePlan:
+    """What to do about a product's images (CAT-08).
+
+    Attributes:
+        replace: whether all go and those of the listing come in their stead.
+        missing: addresses of ours to add, in order; with `replace` all of them.
+        stale: ids of ours that the listing has no more; the main one is MAIN_IMAGE.
+    """
+
+    replace: bool
+    missing: Sequence[str]
+    stale: Sequence[str]
+
+
+def image_plan(product: Record, listing: catalog_pb2.Listing) -> ImagePlan:
+    """How to make the images those that the point of sale gave.
+
+    While it has changed them since the store was last written, the images that were added in the
+    store go; else they stay, and only what is missing of ours is added (CAT-08).
+    """
+    urls = list(listing.image_urls)
+    marks = [image_mark(url) for url in urls]
+    held = images_of(product)
+    if listing.images_version > listing.pushed_version:
+        same = marks == [text(image, "externalId") for image in held]
+        return ImagePlan(not same, [] if same else urls, [])
+    there = {text(image, "externalId") for image in held}
+    missing = [url for url, mark in zip(urls, marks, strict=True) if mark not in there]
+    stale = [
+        MAIN_IMAGE if image.get("isMain") is True else text(image, "id")
+        for image in held
+        if is_ours(image) and text(image, "externalId") not in marks
+    ]
+    return ImagePlan(False, missing, stale)
+
+
+def images_of(product: Record) -> list[Record]:
+    """The images that the store holds of a product, the main one first."""
+    return listed(nested(product, "media"), "images")
+
+
+def is_ours(image: Record) -> bool:
+    """Whether we put an image there."""
+    return text(image, "externalId").startswith(IMAGE_MARK)

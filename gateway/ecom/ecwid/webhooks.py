@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from datetime import datetime
 
-from gateway.ecom import OrderHint, OtherEvent
+from gateway.ecom import OrderHint, OtherEvent, ProductHint
 from gateway.records import Record, nested, parse_json, text
 from services.chassis.errors import DomainError, invalid
 
@@ -21,12 +21,15 @@ an outage of its own, and still ends what a copied signature is good for.
 
 AHEAD_S_MAX = 300
 ORDER_EVENTS = frozenset({"order.created", "order.updated"})
+PRODUCT_GONE = "product.deleted"
+PRODUCT_EVENTS = frozenset({"product.created", "product.updated", PRODUCT_GONE})
 _ORDER_ID_LENGTH_MAX = 128
+_DIGITS_MAX = 18
 
 
 def read_webhook(
     body: bytes, signature: str, secret: str, store_id: str, now: datetime
-) -> OrderHint | OtherEvent:
+) -> OrderHint | ProductHint | OtherEvent:
     """The event in a webhook.
 
     Args:
@@ -53,6 +56,11 @@ def read_webhook(
         )
     _check_age(created, now)
     kind = text(event, "eventType")
+    if kind in PRODUCT_EVENTS:
+        shelf_id = text(event, "entityId")
+        if not (shelf_id.isascii() and shelf_id.isdigit() and len(shelf_id) <= _DIGITS_MAX):
+            raise invalid("entityId", "must be the number of the product")
+        return ProductHint(event_id, shelf_id, gone=kind == PRODUCT_GONE)
     if kind not in ORDER_EVENTS:
         return OtherEvent(event_id, kind or "unknown")
     order_id = text(nested(event, "data"), "orderId")

@@ -1,5 +1,7 @@
 """The store's products and combinations: saving them by the rules, and showing them."""
 
+import re
+
 from gateway.sandbox.ecwid.catalog_fields import (
     COMBINATION,
     apply_fields,
@@ -35,6 +37,9 @@ NEW_PRODUCT: Row = {
     "images": [],
 }
 """What a product is before anything is said about it."""
+
+SCRIPT = re.compile(r"<script\b.*?</script\s*>", re.IGNORECASE | re.DOTALL)
+"""What the store takes out of descriptions."""
 
 
 class Catalog:
@@ -111,6 +116,7 @@ class Catalog:
         if attributes is not None:
             draft["attributes"] = merged_attributes(draft["attributes"], attributes)
         apply_fields(draft, fields)
+        draft["description"] = SCRIPT.sub("", draft.get("description", ""))
         if combinations is not None:
             check_request_size(combinations)
             draft["combinations"] = self._replaced(draft, combinations)

@@ -69,6 +69,12 @@ async def test_an_update_is_partial_and_null_takes_a_field_away(
     assert (product["price"], product["subtitle"]) == (9.5, "nice")
 
 
+async def test_scripts_in_descriptions_are_taken_out(store_api: httpx.AsyncClient) -> None:
+    text = "<p>Soft</p><SCRIPT src='x'>alert(1)</script > <b>tee</b>"
+    product_id = await make(store_api, description=text)
+    assert (await get(store_api, product_id))["description"] == "<p>Soft</p> <b>tee</b>"
+
+
 async def test_a_delta_adds_and_warns_below_zero(store_api: httpx.AsyncClient) -> None:
     product_id = await make(store_api, quantity=3)
     path = f"products/{product_id}/inventory"
