@@ -33,6 +33,10 @@ demo: $(STAMP) ## Tells the story of a till and a store kept in step, step by st
 test: $(STAMP) ## Runs all tests, on SQLite and PostgreSQL
 	$(BIN)/python -m pytest
 
+.PHONY: simulate
+simulate: $(STAMP) ## Runs all services in virtual time under faults: SEED=1 RUNS=2000
+	@$(BIN)/python -m tests.simulation --seed $(or $(SEED),1) --runs $(or $(RUNS),2000)
+
 .PHONY: check
 check: $(STAMP) ## Lint, types, import directions, contracts, stubs
 	$(BIN)/ruff format --check .

@@ -1,0 +1,358 @@
+"""What must be true at a quiet moment: nothing is on its way, and everybody has heard it all."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from tests.simulation.auditor import LIVE, Ledger, Place, thousandths
+from tests.simulation.people import AWAITING, CANCELED, PAID, Scene
+from tests.simulation.shop import Placed, Shop
+from tillbridge.customer.v1 import customer_pb2
+from tillbridge.errors.v1 import errors_pb2
+from tillbridge.inventory.v1 import channels_pb2, events_pb2, inventory_pb2, transfers_pb2
+from tillbridge.order.v1 import order_pb2
+
+MAY_WAIT_FOR = {
+    "INSUFFICIENT_STOCK",
+    "ITEM_NOT_FOUND",
+    "CANCELED_AFTER_POSTING",
+    "LINES_CHANGED_AFTER_HOLD",
+}
+MAY_REFUSE = {
+    "RecordCounts": {"ITEM_NOT_FOUND"},
+    "AdjustStock": {"ITEM_NOT_FOUND"},
+    "TransferStock": {"ITEM_NOT_FOUND"},
+    "ReserveStock": {"INSUFFICIENT_STOCK", "ITEM_NOT_FOUND"},
+    "SetConnectedOutlets": {"OUTLET_LOCKED_BY_REGISTER", "OUTLET_IS_PRIMARY", "FIXED_BY_POLICY"},
+    "SetRegister": {"FIXED_BY_POLICY"},
+    "ReleaseReservation": {"RESERVATION_ENDED"},
+    "CommitReservation": {"RESERVATION_ENDED"},
+    "SendTransfer": {"ITEM_NOT_FOUND"},
+    "ReceiveTransfer": {"TRANSFER_ENDED", "ITEM_NOT_FOUND"},
+    "SetBuffer": {"ITEM_NOT_FOUND"},
+    "DrainOutlet": {
+        "OUTLET_NOT_CONNECTED",
+        "OUTLET_LOCKED_BY_REGISTER",
+        "OUTLET_IS_PRIMARY",
+        "FIXED_BY_POLICY",
+    },
+}
+"""Reasons that actors may run into."""
+_UNIT = 1000
+
+
+class Audit:
+    """One look at one shop."""
+
+    def __init__(self, scene: Scene, ledger: Ledger, raw: Any) -> None:
+        self._scene = scene
+        self._shop: Shop = scene.shop
+        self._ledger = ledger
+        self._raw = raw
+        self.findings: list[str] = []
+
+    async def run(self) -> list[str]:
+        """What is wrong."""
+        self._check_calls()
+        await self._check_figures()
+        await self._check_orders()
+        await self._check_till_sales()
+        await self._check_customers()
+        await self._check_transfers()
+        self._check_outside_pos()
+        return [f"{self._shop.merchant}: {finding}" for finding in self.findings]
+
+    def _say(self, text: str) -> None:
+        self.findings.append(text)
+
+    def _places(self) -> Iterable[Place]:
+        return (
+            (self._shop.merchant, item, outlet)
+            for item in self._shop.items
+            for outlet in self._shop.outlets
+        )
+
+    def _check_calls(self) -> None:
+        """Every request took effect once if anybody was told so, and was always answered alike."""
+        done = self._effects()
+        for (method, request_id), sent in self._shop.book.sent.items():
+            if len(sent.answers) > 1:
+                self._say(f"{method} {request_id!r} was answered in {len(sent.answers)} ways")
+            odd = sent.refusals - MAY_REFUSE.get(method, set())
+            if odd:
+                self._say(f"{method} {request_id!r} was refused for {sorted(odd)}")
+            wanted = _wanted(method, sent.request)
+            if wanted is None:
+                continue
+            found = done.get(request_id, Counter())
+            if found and found != wanted:
+                self._say(f"{method} {request_id!r} did {found} instead of {wanted}")
+            if sent.done and not found:
+                self._say(f"{method} {request_id!r} was confirmed and did nothing")
+
+    def _effects(self) -> dict[str, Counter[tuple[str, str, int]]]:
+        done: dict[str, Counter[tuple[str, str, int]]] = defaultdict(Counter)
+        for one in self._ledger.movements:
+            if one.place[0] == self._shop.merchant:
+                done[one.request_id][one.place[1], one.place[2], one.quantity] += 1
+        return done
+
+    async def _check_figures(self) -> None:
+        """Online stock is the sum of its terms, was told, and is what the store shows."""
+        book, inventory = self._shop.book, self._shop.services.inventory
+        told = self._told()
+        for channel_id, store in self._scene.stores.items():
+            channel = (
+                await book.ask(
+                    self._shop.services.channels.GetChannel,
+                    channels_pb2.GetChannelRequest(channel_id=channel_id),
+                )
+            ).channel
+            answer = await book.ask(
+                inventory.ListOnlineStock,
+                inventory_pb2.ListOnlineStockRequest(channel_id=channel_id),
+            )
+            kept_back = await book.ask(
+                self._shop.services.channels.ListBuffers,
+                channels_pb2.ListBuffersRequest(channel_id=channel_id),
+            )
+            buffers = {
+                (one.outlet_id, one.item_id): thousandths(one.quantity) for one in kept_back.buffers
+            }
+            for figure in answer.online_stock:
+                item = figure.item_id
+                where = f"{item} in {channel_id}"
+                right = self._online(item, channel, buffers)
+                if figure.quantity != right:
+                    self._say(f"{where} says {figure.quantity}, its terms say {right}")
+                if store.shown.get(item, 0) != figure.quantity:
+                    self._say(f"{where} is {figure.quantity}, the store shows {store.shown}")
+                if item not in self._shop.deleted:
+                    self._check_told(where, figure, told[channel_id, item])
+            shown = set(store.shown) - {one.item_id for one in answer.online_stock}
+            if shown:
+                self._say(f"{channel_id} shows {shown}, which are gone")
+
+    def _online(
+        self, item: str, channel: channels_pb2.Channel, buffers: dict[tuple[str, str], int]
+    ) -> int:
+        """What a channel may sell: what its outlets have and have not promised, less what is kept
+        back by the most specific buffer; nothing of one that is being disconnected.
+        """
+        total = 0
+        for outlet in set(channel.connected_outlet_ids) - set(channel.draining_outlet_ids):
+            place = (self._shop.merchant, item, outlet)
+            free = self._ledger.on_hand.get(place, 0) - self._ledger.reserved.get(place, 0)
+            which = ((outlet, item), ("", item), (outlet, ""), ("", ""))
+            kept = next((buffers[one] for one in which if one in buffers), 0)
+            total += max(0, free - kept)
+        return total // _UNIT
+
+    async def _check_transfers(self) -> None:
+        """What is in transit to an outlet is what was sent there and has not come."""
+        found = await self._shop.book.ask(
+            self._shop.services.transfers.ListTransfers,
+            transfers_pb2.ListTransfersRequest(page_size=1000),
+        )
+        expected: Counter[Place] = Counter()
+        for one in found.transfers:
+            for line in one.lines:
+                sent, received = thousandths(line.sent), thousandths(line.received)
+                over = thousandths(line.returned) + thousandths(line.lost)
+                place = (self._shop.merchant, line.item_id, one.to_outlet_id)
+                expected[place] += max(0, sent - received - over)
+                if one.state == transfers_pb2.TRANSFER_STATE_CLOSED and sent > received + over:
+                    self._say(f"transfer {one.transfer_id} is closed, and something is missing")
+        for merchant, item, outlet, in_transit in self._raw.execute(
+            "SELECT merchant_id, item_id, outlet_id, in_transit FROM levels WHERE merchant_id = ?",
+            (self._shop.merchant,),
+        ):
+            right = expected[merchant, item, outlet]
+            if in_transit != right:
+                self._say(f"{item} to {outlet}: {in_transit} in transit, transfers say {right}")
+
+    def _told(self) -> dict[tuple[str, str], list[events_pb2.OnlineStockChanged]]:
+        told = defaultdict(list)
+        for (data,) in self._raw.execute(
+            "SELECT data FROM outbox WHERE merchant_id = ? AND type LIKE '%OnlineStockChanged'"
+            " ORDER BY cursor",
+            (self._shop.merchant,),
+        ):
+            event = events_pb2.OnlineStockChanged.FromString(data)
+            told[event.channel_id, event.item_id].append(event)
+        return told
+
+    def _check_told(
+        self, where: str, figure: Any, events: list[events_pb2.OnlineStockChanged]
+    ) -> None:
+        """Each change of a figure was told, once and in order."""
+        versions = [event.version for event in events]
+        if versions != list(range(1, figure.version + 1)):
+            self._say(f"{where} is at version {figure.version}, told were {versions}")
+        elif events and events[-1].quantity != figure.quantity:
+            self._say(f"{where} is {figure.quantity}, told was {events[-1].quantity}")
+
+    async def _check_orders(self) -> None:
+        """Every order is posted once, or canceled, or waits with a reason; none is lost."""
+        services, book = self._shop.services, self._shop.book
+        found = await book.ask(
+            services.orders.ListOrders, order_pb2.ListOrdersRequest(page_size=1000)
+        )
+        orders = {one.document.order_id: one for one in found.orders}
+        sales: dict[str, list[order_pb2.Sale]] = defaultdict(list)
+        listed = await book.ask(
+            services.orders.ListSales,
+            order_pb2.ListSalesRequest(page_size=1000, origin=order_pb2.SALE_ORIGIN_ONLINE),
+        )
+        for sale in listed.sales:
+            sales[sale.order_id].append(sale)
+        for number, placed in self._shop.orders.items():
+            order = orders.pop(number, None)
+            if order is None:
+                self._say(f"order {number} is lost")
+            else:
+                self._check_order(number, placed, order, sales.pop(number, []))
+        if orders or sales:
+            self._say(f"orders {sorted(orders)} and sales of {sorted(sales)} came from nowhere")
+
+    def _check_order(
+        self, number: str, placed: Placed, order: order_pb2.Order, sales: list[order_pb2.Sale]
+    ) -> None:
+        reason = errors_pb2.ErrorReason.Name(order.waiting_reason).removeprefix("ERROR_REASON_")
+        state = order_pb2.OrderState.Name(order.state).removeprefix("ORDER_STATE_")
+        where = f"order {number} ({state} {reason})"
+        if order.document.version != placed.latest.version:
+            self._say(f"{where} is at version {order.document.version} of {placed.latest.version}")
+            return
+        held = self._held(number)
+        if len(sales) > 1:
+            self._say(f"{where} has {len(sales)} sales")
+        if state == "POSTED":
+            self._check_sale(where, placed, order, sales)
+            if held != _ordered(placed, sales[0] if sales else None):
+                self._say(f"{where} holds or took {held}")
+            return
+        if sales:
+            self._say(f"{where} has a sale")
+        self._check_waiting(where, placed, order, held)
+
+    def _check_waiting(
+        self, where: str, placed: Placed, order: order_pb2.Order, held: Counter[str]
+    ) -> None:
+        state = order_pb2.OrderState.Name(order.state).removeprefix("ORDER_STATE_")
+        reason = errors_pb2.ErrorReason.Name(order.waiting_reason).removeprefix("ERROR_REASON_")
+        if state == "CANCELED":
+            if held or placed.latest.payment_status != CANCELED:
+                self._say(f"{where} holds {held}")
+        elif reason != "UNSPECIFIED":
+            if reason not in MAY_WAIT_FOR or not order.waiting_message:
+                self._say(f"{where} waits: {order.waiting_message}")
+        elif state != "HELD" or placed.latest.payment_status != AWAITING:
+            self._say(f"{where} stands still")
+
+    def _check_sale(
+        self,
+        where: str,
+        placed: Placed,
+        order: order_pb2.Order,
+        sales: list[order_pb2.Sale],
+    ) -> None:
+        if len(sales) != 1:
+            self._say(f"{where} has no sale")
+            return
+        sale, document = sales[0], placed.latest
+        if order.waiting_reason:
+            return  # the document went on without the sale, and that is said
+        if sale.paid != (document.payment_status == PAID):
+            self._say(f"{where} is paid: {sale.paid}, the store says {document.payment_status}")
+        if len(sale.payments) > 1:
+            self._say(f"{where} has {len(sale.payments)} payments")
+
+    def _held(self, number: str) -> Counter[str]:
+        """What live reservations of an order hold or have taken, by item."""
+        found: Counter[str] = Counter()
+        for key, hold in self._ledger.holds.items():
+            cause, state = self._ledger.reservations[key[:2]]
+            if cause == f"order {number}" and state in LIVE:
+                found[hold.place[1]] += hold.quantity
+        return found
+
+    async def _check_till_sales(self) -> None:
+        """Each sale of a till is in the history once, and its stock is taken once."""
+        taken: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+        for one in self._ledger.movements:
+            if one.place[0] == self._shop.merchant:
+                taken[one.cause][one.place[1], one.place[2]] -= one.quantity
+        found = await self._shop.book.ask(
+            self._shop.services.orders.ListSales,
+            order_pb2.ListSalesRequest(page_size=1000, origin=order_pb2.SALE_ORIGIN_TILL),
+        )
+        sales = {sale.sale_id: sale for sale in found.sales}
+        for sale_id, told in self._shop.sales.items():
+            sent = self._shop.book.sent["RecordSale", f"sell {sale_id}"]
+            if sale_id not in sales:
+                if sent.done:
+                    self._say(f"sale {sale_id} is lost")
+                continue
+            if sales[sale_id].stock_pending:
+                if "ITEM_NOT_FOUND" not in sales[sale_id].stock_error:
+                    self._say(f"sale {sale_id} waits: {sales[sale_id].stock_error!r}")
+                continue
+            right = Counter(
+                {(line.item_id, told.outlet_id): thousandths(line.quantity) for line in told.lines}
+            )
+            if taken[f"sale {sale_id}"] != right:
+                self._say(f"sale {sale_id} took {taken[f'sale {sale_id}']} of {right}")
+
+    async def _check_customers(self) -> None:
+        """Each address has one profile."""
+        found = await self._shop.book.ask(
+            self._shop.services.customers.ListCustomers,
+            customer_pb2.ListCustomersRequest(page_size=1000),
+        )
+        emails = Counter(one.email.strip().casefold() for one in found.customers)
+        twice = [email for email, number in emails.items() if number > 1]
+        if twice:
+            self._say(f"several profiles have {twice}")
+
+    def _check_outside_pos(self) -> None:
+        """What is known is what the outside point of sale has, and every hold has its evidence."""
+        pos = self._scene.pos
+        if pos is None:
+            return
+        for place in self._places():
+            if place[1] in self._shop.gone:
+                continue
+            real, known = pos.levels[place[1:]], self._ledger.on_hand.get(place, 0)
+            if real * _UNIT != known:
+                self._say(f"{place} is {known}, the point of sale has {real * _UNIT}")
+        for key, hold in self._ledger.holds.items():
+            merchant, item, outlet = hold.place
+            if merchant != self._shop.merchant or not hold.held or hold.pos_version is None:
+                continue
+            if item not in self._shop.gone and pos.versions[item, outlet] > hold.pos_version:
+                self._say(f"hold {key} stays, though its sale is counted: {hold}")
+
+
+def _wanted(method: str, request: Any) -> Counter[tuple[str, str, int]] | None:
+    """What a request moves, where it says so itself."""
+    wanted: Counter[tuple[str, str, int]] = Counter()
+    if method == "AdjustStock":
+        for line in request.lines:
+            wanted[line.item_id, line.outlet_id, thousandths(line.quantity)] += 1
+        return wanted
+    if method == "TransferStock":
+        for line in request.lines:
+            quantity = thousandths(line.quantity)
+            wanted[line.item_id, request.from_outlet_id, -quantity] += 1
+            wanted[line.item_id, request.to_outlet_id, quantity] += 1
+        return wanted
+    return None
+
+
+def _ordered(placed: Placed, sale: order_pb2.Sale | None) -> Counter[str]:
+    """What an order's sale sells, by item."""
+    found: Counter[str] = Counter()
+    for line in sale.lines if sale else ():
+        found[line.item_id] += thousandths(line.quantity)
+    return found

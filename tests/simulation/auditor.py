@@ -1,0 +1,234 @@
+"""An independent, simple model that knows what is right.
+
+It reads what was committed by SQL of its own and asks the public RPCs; it imports nothing from the
+services but contracts. After every commit of the inventory `Ledger` looks at what has changed; at
+every quiet moment `audit` compares everything with everything.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.simulation.book import Book
+
+COUNT, ONLINE_SALE = 1, 8
+HELD, POSTED, COMMITTED, RELEASED, EXPIRED = 1, 2, 3, 4, 5
+LIVE = {HELD, POSTED, COMMITTED}
+OVER = {RELEASED, EXPIRED}
+
+Place = tuple[str, str, str]
+"""Merchant, item, outlet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """A row of the ledger."""
+
+    number: int
+    place: Place
+    kind: int
+    quantity: int
+    on_hand: int
+    cause: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What an order still keeps back, or kept back."""
+
+    place: Place
+    quantity: int
+    held: bool
+    pos_version: int | None
+
+
+HoldKey = tuple[str, str, str, str]
+"""Merchant, reservation, line, outlet."""
+
+
+class Ledger:
+    """Follows the inventory's database from commit to commit, and says what is wrong at once."""
+
+    def __init__(self, raw: Any, books: dict[str, Book]) -> None:
+        self._raw = raw
+        self.books = books
+        self.findings: list[str] = []
+        self.movements: list[Movement] = []
+        self.on_hand: dict[Place, int] = defaultdict(int)
+        self.versions: dict[Place, int] = {}
+        self.reserved: dict[Place, int] = {}
+        self.holds: dict[HoldKey, Hold] = {}
+        self.reservations: dict[tuple[str, str], tuple[str, int]] = {}
+        """Cause and state, by merchant and id."""
+        self.outside: set[str] = set()
+        """Merchants with an outside point of sale."""
+        self.posted: dict[tuple[str, str], int] = {}
+        """Version of the posted sale there, by merchant and cause."""
+        self._requests: set[tuple[str, str]] = set()
+        self._last = 0
+
+    def look(self) -> None:
+        """Looks at what the last commit has changed."""
+        movements = self._new_movements()
+        most = self._follow(movements)
+        levels = self._levels()
+        holds = self._holds()
+        reservations = {
+            (row[0], row[1]): (row[2], row[3])
+            for row in self._raw.execute(
+                "SELECT merchant_id, reservation_id, cause, state FROM reservations"
+            )
+        }
+        self._check_levels(levels, holds)
+        self._check_promises(levels, holds, most)
+        self._check_ended(levels, holds, reservations, movements)
+        self._check_twice(reservations)
+        self.holds, self.reservations = holds, reservations
+        self.versions = {place: level[2] for place, level in levels.items()}
+        self.reserved = {place: level[1] for place, level in levels.items()}
+
+    def _say(self, text: str) -> None:
+        self.findings.append(text)
+
+    def _new_movements(self) -> list[Movement]:
+        rows = self._raw.execute(
+            "SELECT movement_id, merchant_id, item_id, outlet_id, kind, quantity, on_hand, cause,"
+            " request_id FROM movements WHERE movement_id > ? ORDER BY movement_id",
+            (self._last,),
+        )
+        found = [Movement(row[0], (row[1], row[2], row[3]), *row[4:]) for row in rows]
+        if found:
+            self._last = found[-1].number
+        self.movements += found
+        return found
+
+    def _follow(self, movements: Iterable[Movement]) -> dict[Place, int]:
+        """Adds movements up; the highest that each place had meanwhile."""
+        most: dict[Place, int] = {}
+        fresh: set[tuple[str, str]] = set()
+        versions = dict(self.versions)
+        for one in movements:
+            before = self.on_hand[one.place]
+            if one.on_hand != before + one.quantity:
+                self._say(f"movement {one} does not follow from {before}")
+            most[one.place] = max(most.get(one.place, before), before, one.on_hand)
+            self.on_hand[one.place] = one.on_hand
+            request = (one.place[0], one.request_id)
+            if request in self._requests:
+                self._say(f"request {one.request_id!r} took effect again: {one}")
+            fresh.add(request)
+            if one.kind == COUNT:
+                self._check_count(one, versions)
+        self._requests |= fresh
+        return most
+
+    def _check_count(self, one: Movement, versions: dict[Place, int]) -> None:
+        sent = self.books[one.place[0]].sent.get(("RecordCounts", one.request_id))
+        told = [
+            count
+            for count in (sent.request.counts if sent else ())
+            if (count.item_id, count.outlet_id) == one.place[1:]
+        ]
+        if not told:
+            self._say(f"nobody counted {one}")
+            return
+        if thousandths(told[0].quantity) != one.on_hand:
+            self._say(f"{one} is not what was counted: {told[0].quantity}")
+        if told[0].version <= versions.get(one.place, 0):
+            self._say(f"{one} of version {told[0].version} is older than {versions[one.place]}")
+        versions[one.place] = told[0].version
+
+    def _levels(self) -> dict[Place, tuple[int, int, int]]:
+        rows = self._raw.execute(
+            "SELECT merchant_id, item_id, outlet_id, on_hand, reserved, version FROM levels"
+        )
+        return {(row[0], row[1], row[2]): (row[3], row[4], row[5]) for row in rows}
+
+    def _holds(self) -> dict[HoldKey, Hold]:
+        rows = self._raw.execute(
+            "SELECT merchant_id, reservation_id, line_id, outlet_id, item_id, quantity, held,"
+            " pos_version FROM holds"
+        )
+        return {
+            (row[0], row[1], row[2], row[3]): Hold(
+                (row[0], row[4], row[3]), row[5], bool(row[6]), row[7]
+            )
+            for row in rows
+        }
+
+    def _check_levels(
+        self, levels: dict[Place, tuple[int, int, int]], holds: dict[HoldKey, Hold]
+    ) -> None:
+        held: dict[Place, int] = defaultdict(int)
+        for hold in holds.values():
+            if hold.held:
+                held[hold.place] += hold.quantity
+        for place in {*levels, *self.on_hand, *held}:
+            on_hand, reserved, version = levels.get(place, (0, 0, 0))
+            if on_hand != self.on_hand.get(place, 0):
+                self._say(f"{place} is {on_hand}, its movements say {self.on_hand.get(place, 0)}")
+            if reserved != held.get(place, 0):
+                self._say(f"{place} reserves {reserved}, its holds say {held.get(place, 0)}")
+            if version < self.versions.get(place, 0):
+                self._say(f"{place} went back from version {self.versions[place]} to {version}")
+
+    def _check_promises(
+        self,
+        levels: dict[Place, tuple[int, int, int]],
+        holds: dict[HoldKey, Hold],
+        most: dict[Place, int],
+    ) -> None:
+        """BEY-04: whoever is promised something finds it there, at that time."""
+        for key in holds.keys() - self.holds.keys():
+            place = holds[key].place
+            on_hand, reserved, _ = levels[place]
+            if reserved > max(on_hand, most.get(place, on_hand)):
+                self._say(f"{place} has {on_hand}, and {reserved} are promised: {key}")
+
+    def _check_ended(
+        self,
+        levels: dict[Place, tuple[int, int, int]],
+        holds: dict[HoldKey, Hold],
+        reservations: dict[tuple[str, str], tuple[str, int]],
+        movements: list[Movement],
+    ) -> None:
+        """A hold ends when it is released, when its stock is taken, or when a level that is newer
+        than its sale has come: never before.
+        """
+        taken: Counter[tuple[Place, str]] = Counter()
+        for one in movements:
+            if one.kind == ONLINE_SALE:
+                taken[one.place, one.cause] -= one.quantity
+        for key, before in self.holds.items():
+            after = holds.get(key)
+            if after is None or (after.held and not before.held):
+                self._say(f"hold {key} was {before} and is {after}")
+                continue
+            cause, state = reservations[key[:2]]
+            if after.held or not before.held or state in OVER:
+                continue
+            if key[0] in self.outside:
+                version, posted = levels[before.place][2], self.posted.get((key[0], cause))
+                if posted is None or version <= posted:
+                    self._say(f"hold {key} of {cause} ended early: {posted} at version {version}")
+            else:
+                taken[before.place, cause] -= before.quantity
+        for (place, cause), difference in taken.items():
+            if difference:
+                self._say(f"{cause} took {difference} more from {place} than it held")
+
+    def _check_twice(self, reservations: dict[tuple[str, str], tuple[str, int]]) -> None:
+        """Nothing is promised twice."""
+        live = Counter(
+            (key[0], cause) for key, (cause, state) in reservations.items() if state in LIVE
+        )
+        for (merchant, cause), number in live.items():
+            if number > 1:
+                self._say(f"{merchant}: {number} reservations for {cause}")
+
+
+def thousandths(text: str) -> int:
+    """Decimal text in thousandths."""
+    return round(float(text) * 1000)

@@ -1,0 +1,152 @@
+"""Bugs to plant, so that it is known that the simulation finds their like.
+
+Each is a context manager that breaks one thing in the services while it is open.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from itertools import count
+from typing import Any
+from unittest.mock import patch
+
+from sqlalchemy import Connection, Table
+
+from services.chassis import follow, statements
+from services.chassis.plumbing import Plumbing
+from services.inventory.rules import stock as stock_rules
+from services.inventory.rules.stock import Count, Draft, Hold, Level
+from services.inventory.store import stock as stock_store
+from tillbridge.events.v1 import events_pb2
+
+SKIP_EVERY = 5
+
+
+@contextmanager
+def dropped_lock() -> Iterator[None]:
+    """Decisions are made from levels that somebody else has changed meanwhile, and are saved all
+    the same.
+    """
+    with stale_read(), patch.object(stock_store, "save_decided", _save_whatever):
+        yield
+
+
+@contextmanager
+def stale_read() -> Iterator[None]:
+    """Every other time, levels are read as they were at the time before, as by a replica that
+    lags.
+    """
+    load, turn = stock_store.load_levels, count()
+    before: dict[tuple[Any, ...], list[tuple[str, Level]]] = {}
+
+    def load_levels(connection: Connection, wanted: Sequence[Any]) -> list[tuple[str, Level]]:
+        key = tuple(sorted(wanted))
+        rows = load(connection, wanted)
+        old = before.get(key, rows)
+        before[key] = rows
+        return old if next(turn) % 2 else rows
+
+    with patch.object(stock_store, "load_levels", load_levels):
+        yield
+
+
+def _save_whatever(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    _decided_on: Sequence[str],
+    *,
+    keep: Sequence[str] = (),
+) -> None:
+    kept = [{name: row[name] for name in row if not name.startswith("was_")} for row in rows]
+    statements.upsert(connection, table, kept, keep=keep)
+
+
+@contextmanager
+def skipped_outbox_row() -> Iterator[None]:
+    """Now and then a change of stock is not told."""
+    append, number = Plumbing.append, count(1)
+
+    def skipping(self: Plumbing, connection: Connection, events: statements.Rows) -> None:
+        told = [
+            event
+            for event in events
+            if not event["type"].endswith("OnlineStockChanged") or next(number) % SKIP_EVERY
+        ]
+        append(self, connection, told)
+
+    with patch.object(Plumbing, "append", skipping):
+        yield
+
+
+@contextmanager
+def doubled_retry() -> Iterator[None]:
+    """A request that comes again is carried out again."""
+    with (
+        patch.object(Plumbing, "answers", lambda *_: {}),
+        patch.object(Plumbing, "remember", lambda *_: None),
+    ):
+        yield
+
+
+@contextmanager
+def stale_write() -> Iterator[None]:
+    """A count that is older than what is known replaces it."""
+    with patch.object(stock_rules, "_counted", _as_told):
+        yield
+
+
+def _as_told(_draft: Draft, _level: Level, told: Count) -> tuple[int, None]:
+    return told.quantity, None
+
+
+def _posted(_level: Level, hold: Hold) -> bool:
+    return hold.pos_version is not None
+
+
+@contextmanager
+def freed_early() -> Iterator[None]:
+    """A posted sale's hold ends with the next count, though that does not include the sale."""
+    with patch.object(stock_rules, "_includes", _posted):
+        yield
+
+
+@contextmanager
+def promised_twice() -> Iterator[None]:
+    """What is held for one order is promised to the next."""
+    with patch.object(Level, "available", property(lambda level: max(0, level.on_hand))):
+        yield
+
+
+@contextmanager
+def acknowledged_early() -> Iterator[None]:
+    """A follower says that it has seen events before it has handled them."""
+    step = follow._step  # noqa: SLF001  (what is broken here)
+
+    async def hasty(stub: Any, identity: Any, request: Any, handle: Any) -> None:
+        async def first(events: Sequence[events_pb2.Event]) -> None:
+            await stub.AckEvents(
+                events_pb2.AckEventsRequest(
+                    feed=request.feed, consumer=request.consumer, cursor=events[-1].cursor
+                ),
+                metadata=identity.metadata(),
+                timeout=10,
+            )
+            await handle(events)
+
+        await step(stub, identity, request, first)
+
+    with patch.object(follow, "_step", hasty):
+        yield
+
+
+Bug = Callable[[], AbstractContextManager[None]]
+
+BUGS: Mapping[str, Bug] = {
+    "dropped lock": dropped_lock,
+    "skipped outbox row": skipped_outbox_row,
+    "doubled retry": doubled_retry,
+    "stale write": stale_write,
+    "freed early": freed_early,
+    "promised twice": promised_twice,
+    "acknowledged early": acknowledged_early,
+}
