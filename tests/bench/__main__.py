@@ -2,7 +2,9 @@
 
 `limit` is what the figure is compared with, measured in the same run, and `ratio` is value by
 limit; `ok` says whether a figure that must reach something does. `--strict` fails when one does
-not, `--only` takes `sqlite`, `postgresql` or `till_to_store`, `--seconds` is the length of a turn.
+not, `--only` takes a part of a group's name (`stock@sqlite`, `catalog@`, `memory`, `customer@`,
+`till_to_store`), `--seconds` is the length of a turn, `--products` of how many products the memory
+of an import is measured.
 """
 
 import argparse
@@ -17,14 +19,19 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from tests.bench import stock
+from tests.bench import catalog, customers, online, stock
 from tests.bench.latency import till_to_store_ms
 from tests.bench.plain import Plain
-from tests.bench.processes import Loader, database, serving
+from tests.bench.processes import Loader, Served, calling, database, serving, token
 
 CALLERS = 32
 WARM_UP_S = 1.0
 LATENCY_MS_MAX = 100.0
+CATALOG_SMALL = 1_000
+CATALOG_FEW = 10_000
+CATALOG = 100_000
+UPDATES = 500
+PAGES = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +107,11 @@ async def _stage(kind: str) -> AsyncIterator[tuple[Loader, Plain]]:
     ):
         stock.prepare(served.replace("{service}", "inventory"))
         stock.prepare(compared)
-        async with serving(served, folder) as loader:
+        async with (
+            serving("inventory", served, folder) as service,
+            calling(service.address, folder) as loader,
+        ):
+            await stock.open_shop(service.channel, (("authorization", f"Bearer {token()}"),))
             plain = Plain(compared)
             try:
                 yield loader, plain
@@ -112,6 +123,84 @@ async def _throughput(kind: str, turns: int, seconds: float) -> list[Figure]:
     async with _stage(kind) as (loader, plain):
         found = await _measure(loader, plain, turns, seconds)
     return _figures(kind, found, must=kind == "sqlite")
+
+
+async def _online_figures(kind: str, turns: int, seconds: float) -> list[Figure]:
+    """Promises and reads through a channel, beside calls that do nothing on the same server."""
+    kinds = ("empty", "reserve_random", "reserve_hot", "read")
+    with (
+        tempfile.TemporaryDirectory(prefix="tillbridge-bench-") as name,
+        database(kind, folder := Path(name)) as (url, _),
+    ):
+        stock.prepare(url.replace("{service}", "inventory"))
+        async with (
+            serving("inventory", url, folder) as service,
+            calling(service.address, folder) as loader,
+        ):
+            metadata = (("authorization", f"Bearer {token()}"),)
+            await stock.open_shop(service.channel, metadata)
+            loader.channel_id = await online.fill(service.channel, metadata)
+            rates: dict[str, list[float]] = {one: [] for one in kinds}
+            for one in kinds:
+                await loader.run(one, CALLERS, WARM_UP_S)
+            for _ in range(turns):
+                for one in kinds:
+                    rates[one].append(await loader.run(one, CALLERS, seconds))
+            lists = online.LISTED * await loader.run("list", 4, 2 * seconds)
+
+    def of(one: str, name: str, must: float) -> Figure:
+        ratio = median(map(_ratio, rates[one], rates["empty"]))
+        value, limit = round(median(rates[one])), round(median(rates["empty"]))
+        return Figure(name, value, "calls/s", limit, round(ratio, 3), ratio >= must)
+
+    hot = median(map(_ratio, rates["reserve_hot"], rates["reserve_random"]))
+    return [
+        of("reserve_random", f"reserve_random_c{CALLERS}@{kind}", 0.5),
+        of("reserve_hot", f"reserve_hot_c{CALLERS}@{kind}", 0.5),
+        Figure(f"reserve_hot_to_random@{kind}", round(hot, 3), "ratio", 1.0, round(hot, 3)),
+        of("read", f"online_stock_read_c{CALLERS}@{kind}", 0.7),
+        Figure(
+            f"online_stock_list{online.LISTED}@{kind}",
+            round(lists),
+            "items/s",
+            50_000,
+            round(lists / 50_000, 3),
+            lists >= 50_000,
+        ),
+    ]
+
+
+async def _customer_figures(kind: str, turns: int, seconds: float) -> list[Figure]:
+    """Orders of known customers, beside calls that do nothing on the same server."""
+    with (
+        tempfile.TemporaryDirectory(prefix="tillbridge-bench-") as name,
+        database(kind, folder := Path(name)) as (url, _),
+    ):
+        customers.prepare(url.replace("{service}", "customer"))
+        async with (
+            serving("customer", url, folder) as service,
+            calling(service.address, folder) as loader,
+        ):
+            for one in ("empty", "match"):
+                await loader.run(one, CALLERS, WARM_UP_S)
+            pairs = [
+                (
+                    await loader.run("match", CALLERS, seconds),
+                    await loader.run("empty", CALLERS, seconds),
+                )
+                for _ in range(turns)
+            ]
+    ratio = median(_ratio(match, empty) for match, empty in pairs)
+    return [
+        Figure(
+            f"customer_match_c{CALLERS}@{kind}",
+            round(median(match for match, _ in pairs)),
+            "calls/s",
+            round(median(empty for _, empty in pairs)),
+            round(ratio, 3),
+            ratio >= 0.5,
+        )
+    ]
 
 
 async def _latency(webhooks: int) -> list[Figure]:
@@ -130,6 +219,84 @@ async def _latency(webhooks: int) -> list[Figure]:
     ]
 
 
+@asynccontextmanager
+async def _catalog(kind: str) -> AsyncIterator[tuple[Served, str, str, Path]]:
+    """A served catalog on this kind of database; its address, another empty one, and a folder."""
+    with (
+        tempfile.TemporaryDirectory(prefix="tillbridge-bench-") as name,
+        database(kind, folder := Path(name)) as (url, compared),
+    ):
+        served = url.replace("{service}", "catalog")
+        catalog.prepare(served)
+        catalog.prepare(compared)
+        async with serving("catalog", url, folder) as service:
+            yield service, served, compared, folder
+
+
+async def _catalog_figures(kind: str) -> list[Figure]:
+    """An import of 100,000 products, a change of one of them, and its pages of listings."""
+    rows = f"{CATALOG // 1000}k"
+    async with _catalog(kind) as (service, served, compared, folder):
+        catalog.write_file(small := folder / "small.csv", CATALOG_SMALL)
+        await catalog.run_import(service, small)
+        few = await catalog.update_ms(service, UPDATES, CATALOG_SMALL)
+    async with _catalog(kind) as (service, served, compared, folder):
+        catalog.write_file(file := folder / "products.csv", CATALOG)
+        imported = await catalog.run_import(service, file)
+        if catalog.count(served) != (CATALOG, CATALOG):
+            raise RuntimeError(f"imported {catalog.count(served)} products and listings")
+        plain = await asyncio.to_thread(catalog.plain_products_per_s, served, compared)
+        many = await catalog.update_ms(service, UPDATES, CATALOG)
+        pages = await catalog.page_ms(service, PAGES)
+    rate = CATALOG / imported.seconds
+    first, last = p99(pages["first"]), p99(pages["last"])
+    return [
+        Figure(
+            f"catalog_import_{rows}@{kind}",
+            round(rate),
+            "products/s",
+            round(plain),
+            round(rate / plain, 3),
+            rate >= 5_000 and rate / plain >= 0.25,
+        ),
+        _against(f"catalog_update_1_of_{rows}_p99_ms@{kind}", p99(many), p99(few), 2.0),
+        Figure(f"listings_page_first_p99_ms@{kind}", round(first, 2), "ms"),
+        _against(f"listings_page_last_p99_ms@{kind}", last, first, 2.0),
+    ]
+
+
+async def _catalog_memory(kind: str, products: int) -> list[Figure]:
+    """The most that importer and service have in memory for 10,000 rows and for many more."""
+    found = []
+    for number in (CATALOG_FEW, products):
+        async with _catalog(kind) as (service, _, _, folder):
+            catalog.write_file(file := folder / "products.csv", number)
+            found.append(await catalog.run_import(service, file))
+    few, many = found
+    rows = f"{products // 1000}k"
+    return [
+        _against(
+            f"catalog_import_{rows}_{side}_mib@{kind}",
+            getattr(many, f"{side}_mib"),
+            getattr(few, f"{side}_mib"),
+            1.5,
+            "MiB",
+        )
+        for side in ("importer", "service")
+    ]
+
+
+def p99(times: Sequence[float]) -> float:
+    """The value that 99 of 100 do not exceed, of sorted ones."""
+    return times[len(times) * 99 // 100]
+
+
+def _against(name: str, value: float, limit: float, most: float, unit: str = "ms") -> Figure:
+    """A figure that must not be more than so many times another one."""
+    ratio = value / limit
+    return Figure(name, round(value, 2), unit, round(limit, 2), round(ratio, 3), ratio <= most)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Measures and prints; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -138,10 +305,18 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1.5)
     parser.add_argument("--webhooks", type=int, default=300)
+    parser.add_argument("--products", type=int, default=1_000_000)
     asked = parser.parse_args(arguments)
     groups = {
-        "sqlite": partial(_throughput, "sqlite", asked.turns, asked.seconds),
-        "postgresql": partial(_throughput, "postgresql", asked.turns, asked.seconds),
+        "stock@sqlite": partial(_throughput, "sqlite", asked.turns, asked.seconds),
+        "stock@postgresql": partial(_throughput, "postgresql", asked.turns, asked.seconds),
+        "online@sqlite": partial(_online_figures, "sqlite", asked.turns, asked.seconds),
+        "online@postgresql": partial(_online_figures, "postgresql", asked.turns, asked.seconds),
+        "catalog@sqlite": partial(_catalog_figures, "sqlite"),
+        "catalog@postgresql": partial(_catalog_figures, "postgresql"),
+        "memory@sqlite": partial(_catalog_memory, "sqlite", asked.products),
+        "customer@sqlite": partial(_customer_figures, "sqlite", asked.turns, asked.seconds),
+        "customer@postgresql": partial(_customer_figures, "postgresql", asked.turns, asked.seconds),
         "till_to_store": partial(_latency, asked.webhooks),
     }
     missed = False

@@ -1,8 +1,9 @@
 """The process that calls: 32 callers on one channel, each waiting for its answer.
 
 Run as `python -m tests.bench.load ADDRESS TOKEN`. It reads one JSON object a line, `{"kind",
-"seconds", "callers"}`, and writes one, `{"rate"}`, answers per second. It makes its requests before
-it begins, hands bytes to grpc and looks at no answer, to leave the machine to the server.
+"seconds", "callers", "channel"}`, and writes one, `{"rate"}`, answers per second. It makes its
+requests before it begins, hands bytes to grpc and looks at no answer, to leave the machine to the
+server.
 """
 
 import asyncio
@@ -14,28 +15,38 @@ from collections.abc import Callable
 import grpc
 import uvloop
 
-from tests.bench import empty, stock
+from tests.bench import customers, empty, online, stock
 
 Next = Callable[[], bytes]
+
+_web = online.Web()
 
 _KINDS: dict[str, tuple[str, Next]] = {
     "empty": (empty.PATH, bytes),
     "count": (stock.PATH, lambda: stock.request(1)),
     "batch": (stock.PATH, lambda: stock.request(stock.BATCH)),
+    "match": (customers.PATH, customers.request),
+    "reserve_random": (online.RESERVE, _web.reserve_random),
+    "reserve_hot": (online.RESERVE, _web.reserve_hot),
+    "read": (online.READ, _web.read),
+    "list": (online.LIST, _web.read_list),
 }
 
-_A_SECOND = {"empty": 0, "count": 4000, "batch": 300}
-"""Requests made beforehand for each second; should they not do, more are made on the way."""
+_A_SECOND = {"empty": 0, "batch": 300, "list": 500}
+"""Requests made beforehand for each second, 4,000 of the others; should they not do, more are made
+on the way.
+"""
 
 
 async def _run(channel: grpc.aio.Channel, token: str, order: dict[str, float | str]) -> float:
     """Calls for the time asked for; returns how many calls were answered per second."""
     kind = str(order["kind"])
     path, body = _KINDS[kind]
+    _web.channel_id = str(order["channel"])
     method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
     metadata = (("authorization", f"Bearer {token}"),)
     seconds = float(order["seconds"])
-    bodies = [body() for _ in range(int(seconds * _A_SECOND[kind]))]
+    bodies = [body() for _ in range(int(seconds * _A_SECOND.get(kind, 4000)))]
     begin = time.monotonic()
     answered = 0
 

