@@ -15,7 +15,7 @@ from gateway.records import PUT_ASIDE, Aside, request_id
 from tillbridge.catalog.v1 import catalog_pb2
 from tillbridge.catalog.v1 import imports_pb2 as pb
 
-BATCH_PRODUCTS_MAX = 400
+BATCH_PRODUCTS_MAX = 500
 BATCH_BYTES_MAX = 1024 * 1024
 BATCH_ROWS_MAX = 4000
 
