@@ -317,12 +317,12 @@ def _missing(error: DomainError, counts: Sequence[inventory_pb2.Count]) -> str:
     return named
 
 
-def batches(records: Sequence[Item]) -> Iterator[Sequence[Item]]:
+def batches(records: Sequence[Item], count_max: int = BATCH_MAX) -> Iterator[Sequence[Item]]:
     """Records in parts that a service takes in one call."""
     begin = size = 0
     for index, record in enumerate(records):
         bytes_more = record.ByteSize()
-        if index > begin and (size + bytes_more > BATCH_BYTES_MAX or index - begin >= BATCH_MAX):
+        if index > begin and (size + bytes_more > BATCH_BYTES_MAX or index - begin >= count_max):
             yield records[begin:index]
             begin, size = index, 0
         size += bytes_more

@@ -10,13 +10,13 @@ from gateway.imports.catalog import Catalog, run_in
 from gateway.imports.files import MESSAGE_MAX, Draft, ProductFile
 from gateway.imports.ids import Ids
 from gateway.imports.rows import ID_LENGTH_MAX
+from gateway.inward import BATCH_BYTES_MAX, batches
 from gateway.pos import PointOfSale
 from gateway.records import PUT_ASIDE, Aside, request_id
 from tillbridge.catalog.v1 import catalog_pb2
 from tillbridge.catalog.v1 import imports_pb2 as pb
 
 BATCH_PRODUCTS_MAX = 500
-BATCH_BYTES_MAX = 1024 * 1024
 BATCH_ROWS_MAX = 4000
 
 
@@ -180,7 +180,7 @@ async def of_point_of_sale(pos: PointOfSale, run: pb.Import) -> AsyncIterator[Ba
     aside = PUT_ASIDE.get()
     async for batch in pos.products_since(cursor):
         products = [one for one in batch.records if isinstance(one, catalog_pb2.Product)]
-        for part in _parts(products):
+        for part in batches(products, BATCH_PRODUCTS_MAX):
             last = part[-1] is products[-1]
             numbered = _numbered(row, part, aside or [], batch.cursor if last else cursor)
             row = numbered.next_row
@@ -217,15 +217,3 @@ def _numbered(
         refused,
         cursor,
     )
-
-
-def _parts(products: Sequence[catalog_pb2.Product]) -> Iterator[Sequence[catalog_pb2.Product]]:
-    begin = size = 0
-    for index, product in enumerate(products):
-        more = product.ByteSize()
-        if index > begin and (size + more > BATCH_BYTES_MAX or index - begin >= BATCH_PRODUCTS_MAX):
-            yield products[begin:index]
-            begin, size = index, 0
-        size += more
-    if begin < len(products):
-        yield products[begin:]

@@ -13,6 +13,7 @@ from gateway.imports.rows import (
     shown,
     tags,
 )
+from gateway.pos.lightspeed_x.products import WEIGHT_UNITS
 from gateway.records import decimal, measure_text
 from tillbridge.catalog.v1 import catalog_pb2
 
@@ -30,13 +31,7 @@ _READ = (
     *("supplier_name", "supplier_code", "active", "track_inventory", "weight", "weight_unit"),
 )
 _COMPONENTS = ("composite_handle", "composite_sku", "composite_name")
-_WEIGHT_UNITS = {
-    "g": catalog_pb2.WEIGHT_UNIT_G,
-    "kg": catalog_pb2.WEIGHT_UNIT_KG,
-    "oz": catalog_pb2.WEIGHT_UNIT_OZ,
-    "lb": catalog_pb2.WEIGHT_UNIT_LB,
-    "ct": catalog_pb2.WEIGHT_UNIT_CT,
-}
+_WEIGHT_UNITS = {name.lower(): unit for name, unit in WEIGHT_UNITS.items()}
 
 
 def columns(header: Sequence[str]) -> Columns:

@@ -22,7 +22,7 @@ from tillbridge.catalog.v1 import catalog_pb2
 
 ATTRIBUTES_MAX = 3
 
-_WEIGHT_UNITS = {
+WEIGHT_UNITS = {
     "G": catalog_pb2.WEIGHT_UNIT_G,
     "KG": catalog_pb2.WEIGHT_UNIT_KG,
     "OZ": catalog_pb2.WEIGHT_UNIT_OZ,
@@ -181,7 +181,7 @@ def _supplier_code(row: Record) -> str:
 
 def _weight(row: Record) -> catalog_pb2.Weight | None:
     """The weight; 0 is what the platform shows where nobody weighed it."""
-    value, unit = decimal(row.get("weight")), _WEIGHT_UNITS.get(text(row, "weight_unit").upper())
+    value, unit = decimal(row.get("weight")), WEIGHT_UNITS.get(text(row, "weight_unit").upper())
     if value is None or unit is None or value <= 0:
         return None
     return catalog_pb2.Weight(value=measure_text(value), unit=unit)

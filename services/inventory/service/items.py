@@ -47,6 +47,14 @@ def _learn(
     before = item_store.lock_items(connection, named)
     item_store.learn_items(connection, rows, products)
     channels = channel_store.load_channels(connection, merchants)
+    figures = online_store.load_figures(
+        connection,
+        [
+            (merchant, channel.channel_id, item_id)
+            for merchant, item_id in named
+            for channel, _ in channels[merchant]
+        ],
+    )
     for row in rows:
         merchant, item_id = row["merchant_id"], row["item_id"]
         known = before.get((merchant, item_id))
@@ -54,8 +62,8 @@ def _learn(
         if known and not is_new and known.tracked == row["tracked"]:
             continue
         for channel, _ in channels[merchant]:
-            figures = online_store.load_online(connection, merchant, channel.channel_id, [item_id])
-            figure = figures.get(item_id) or Online(channel.channel_id, item_id)
+            key = (merchant, channel.channel_id, item_id)
+            figure = figures.get(key) or Online(channel.channel_id, item_id)
             if is_new and row["tracked"] and not figure.version:
                 continue  # it was never anything but what a store shows untold
             transaction.emit(
