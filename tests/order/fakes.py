@@ -354,6 +354,7 @@ class FakeService:
             )
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         await self._server.start()
+        await (await connected(self.address)).close()
 
     async def stop(self) -> None:
         if self._server:

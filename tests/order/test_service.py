@@ -166,7 +166,8 @@ async def test_the_catalog_s_feed_wakes_an_order_long_before_its_next_try(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "services.order.rules.order.pause_seconds", lambda _attempts, *, transient: 300
+        "services.order.rules.order.pause_seconds",
+        lambda _attempts, *, transient: 0.05 if transient else 300,
     )
     shop.stock()
     await shop.ingest(document("A", lines=[line("CUP")]))
@@ -181,7 +182,8 @@ async def test_a_retry_lets_a_refused_order_go_on_at_once(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "services.order.rules.order.pause_seconds", lambda _attempts, *, transient: 300
+        "services.order.rules.order.pause_seconds",
+        lambda _attempts, *, transient: 0.05 if transient else 300,
     )
     shop.stock()
     await shop.ingest(document("A", lines=[line("MUG", "9")]))
