@@ -9,7 +9,9 @@ from services.chassis.errors import DomainError
 from services.inventory.rules.channels import (
     PRESETS,
     AllocationPolicy,
+    AvailabilityMode,
     Channel,
+    DisconnectedMethods,
     FulfillmentPolicy,
     OutletPolicy,
     Policies,
@@ -54,11 +56,11 @@ def answer(change: Callable[[], Channel]) -> tuple[str, ...] | str:
 # The profile table of the rulebook.
 @pytest.mark.rule("ORD-10")
 @pytest.mark.parametrize(
-    ("profile", "outlets", "allocation", "posting", "fulfillment", "label"),
+    ("profile", "outlets", "allocation", "posting", "fulfillment", "label", "disconnected"),
     [
-        (R,     "PRIMARY",         "PRIMARY",     "ON_PAYMENT",   "ECOM", "Out of stock"),
-        (X,     "REGISTER_LOCKED", "WHOLE_ORDER", "ON_PLACEMENT", "POS",  "Sold out"),
-        (ECWID, "REGISTER_ONLY",   "REGISTER",    "ON_PAYMENT",   "ECOM", "Sold out"),
+        (R,     "PRIMARY",         "PRIMARY",     "ON_PAYMENT", "ECOM", "Out of stock", "DISABLE"),
+        (X,     "REGISTER_LOCKED", "WHOLE_ORDER", "ON_PLACEMENT", "POS",  "Sold out",     "KEEP"),
+        (ECWID, "REGISTER_ONLY",   "REGISTER",    "ON_PAYMENT",   "ECOM", "Sold out",     "KEEP"),
     ],
 )  # fmt: skip
 def test_a_profile_is_a_set_of_policies(
@@ -69,6 +71,7 @@ def test_a_profile_is_a_set_of_policies(
     posting: str,
     fulfillment: str,
     label: str,
+    disconnected: str,
 ) -> None:
     expected = Policies(
         OutletPolicy[outlets],
@@ -76,6 +79,7 @@ def test_a_profile_is_a_set_of_policies(
         PostingPolicy[posting],
         FulfillmentPolicy[fulfillment],
         label,
+        DisconnectedMethods[disconnected],
     )
     assert expected == PRESETS[profile] == channel(profile).policies
 
@@ -88,6 +92,8 @@ def test_a_profile_is_a_set_of_policies(
         (AllocationPolicy, channels_pb2.AllocationPolicy),
         (PostingPolicy, channels_pb2.PostingPolicy),
         (FulfillmentPolicy, channels_pb2.FulfillmentPolicy),
+        (AvailabilityMode, channels_pb2.AvailabilityMode),
+        (DisconnectedMethods, channels_pb2.DisconnectedMethods),
     ],
 )
 def test_the_numbers_are_those_of_the_contract(values: type[Profile], contract: type) -> None:

@@ -21,7 +21,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from services.chassis import status
 from services.chassis.errors import DomainError
-from tests.harness import MERCHANT
+from tests.harness import MERCHANT, connected
 from tillbridge.catalog.v1 import catalog_pb2
 from tillbridge.catalog.v1 import events_pb2 as catalog_events_pb2
 from tillbridge.customer.v1 import customer_pb2

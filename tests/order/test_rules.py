@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.chassis.errors import DomainError
+from services.order.rules import fulfillment as handed
 from services.order.rules import order as orders
 from services.order.rules import sale as sales
 from services.order.rules.document import Document, Line, Money, PaymentStatus, newer
@@ -309,7 +310,7 @@ def test_where_fulfillment_is_managed_decides_when_a_sale_is_complete(
     channel: Channel, state: SaleState, outlets: list[str]
 ) -> None:
     sale = sales.post(HELD, channel, NOW)
-    found = sales.fulfillments(HELD, sale, channel, NOW)
+    found = handed.fulfillments(HELD, sale, channel, NOW)
     assert (state, outlets) == (sale.state, [one.outlet_id for one in found])
 
 
@@ -325,11 +326,11 @@ def test_fulfillments_add_up_to_what_was_ordered_tracked_or_not() -> None:
         reservation=Reservation("r-1", parts),
     )
     sale = sales.post(found, X, NOW)
-    handed = {
+    by_outlet = {
         one.outlet_id: {line.item_id: line.quantity for line in one.lines}
-        for one in sales.fulfillments(found, sale, X, NOW)
+        for one in handed.fulfillments(found, sale, X, NOW)
     }
-    assert handed == {"pier": {"mug-1": 500, "card-1": 1000}, "main": {"mug-1": 1500}}
+    assert by_outlet == {"pier": {"mug-1": 500, "card-1": 1000}, "main": {"mug-1": 1500}}
 
 
 def test_the_ids_of_a_sale_and_its_fulfillments_are_the_same_every_time() -> None:

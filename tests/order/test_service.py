@@ -258,7 +258,7 @@ async def test_a_process_that_died_half_way_is_taken_over(
     tmp_path: Path, database_url: str, others: Fakes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.order.pool.POLL_S", 0.02)
-    monkeypatch.setattr("services.order.run.LEASE", timedelta(seconds=1))
+    monkeypatch.setattr("services.order.service.runs.LEASE", timedelta(seconds=1))
     configured = settings(
         tmp_path,
         database_url,

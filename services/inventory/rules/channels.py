@@ -51,6 +51,22 @@ class FulfillmentPolicy(IntEnum):
     ECOM = 2
 
 
+class AvailabilityMode(IntEnum):
+    """When a shipping method may be chosen as to stock; numbers as in the contract."""
+
+    ALLOW_ALL = 1
+    RESTRICT = 2
+
+
+class DisconnectedMethods(IntEnum):
+    """What becomes of the shipping methods of an outlet that is disconnected; numbers as in the
+    contract.
+    """
+
+    DISABLE = 1
+    KEEP = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Policies:
     """What a channel does."""
@@ -60,6 +76,8 @@ class Policies:
     posting: PostingPolicy
     fulfillment: FulfillmentPolicy
     out_of_stock_label: str
+    disconnected_methods: DisconnectedMethods
+    """What becomes of the shipping methods of an outlet that is disconnected (SHP-05)."""
     update_inventory: bool = True
     """Whether changes of stock reach the store (INV-11)."""
     accept_store_stock_edits: bool = False
@@ -68,6 +86,12 @@ class Policies:
     """After how long without any word of it an outlet counts as silent; 0: never (BEY-12)."""
     silent_quantity: int = 0
     """What a silent outlet gives at most, of each item."""
+    post_sales: bool = True
+    """Whether orders become sales (ORD-09)."""
+    shipping_availability: AvailabilityMode = AvailabilityMode.ALLOW_ALL
+    delivery_availability: AvailabilityMode = AvailabilityMode.ALLOW_ALL
+    pickup_availability: AvailabilityMode = AvailabilityMode.ALLOW_ALL
+    """Whether the outlet behind a method must have all of a cart (SHP-03, SHP-04)."""
 
 
 PRESETS: Mapping[Profile, Policies] = {
@@ -77,6 +101,7 @@ PRESETS: Mapping[Profile, Policies] = {
         PostingPolicy.ON_PAYMENT,
         FulfillmentPolicy.ECOM,
         "Out of stock",
+        DisconnectedMethods.DISABLE,
     ),
     Profile.RETAIL_X_ECOM: Policies(
         OutletPolicy.REGISTER_LOCKED,
@@ -84,6 +109,7 @@ PRESETS: Mapping[Profile, Policies] = {
         PostingPolicy.ON_PLACEMENT,
         FulfillmentPolicy.POS,
         "Sold out",
+        DisconnectedMethods.KEEP,
     ),
     Profile.RETAIL_X_ECWID: Policies(
         OutletPolicy.REGISTER_ONLY,
@@ -91,13 +117,14 @@ PRESETS: Mapping[Profile, Policies] = {
         PostingPolicy.ON_PAYMENT,
         FulfillmentPolicy.ECOM,
         "Sold out",
+        DisconnectedMethods.KEEP,
     ),
 }
 
 SWITCHES: Mapping[Profile, frozenset[str]] = {
     Profile.RETAIL_R_ECOM: frozenset(),
     Profile.RETAIL_X_ECOM: frozenset(),
-    Profile.RETAIL_X_ECWID: frozenset({"update_inventory"}),
+    Profile.RETAIL_X_ECWID: frozenset({"update_inventory", "post_sales"}),
 }
 """The policies that are a switch of the merchant's in some profiles only."""
 

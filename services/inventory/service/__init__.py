@@ -7,6 +7,7 @@ from services.chassis.follow import follow
 from services.chassis.run import Parts, Wiring
 from services.chassis.sealing import Sealer
 from services.inventory.service.audit import AuditService
+from services.inventory.service.availability import AvailabilityRpcs
 from services.inventory.service.channels import ChannelService
 from services.inventory.service.items import learn
 from services.inventory.service.online import OnlineStockRpcs
@@ -23,7 +24,7 @@ __all__ = ["build"]
 CONSUMER = "inventory"
 
 
-class InventoryService(StockRpcs, OnlineStockRpcs, ReservationRpcs):
+class InventoryService(StockRpcs, OnlineStockRpcs, ReservationRpcs, AvailabilityRpcs):
     """Implements `tillbridge.inventory.v1.InventoryService`."""
 
 

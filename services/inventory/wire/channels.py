@@ -8,6 +8,7 @@ from services.chassis.errors import invalid
 from services.chassis.sealing import Sealer
 from services.inventory.rules.channels import (
     AllocationPolicy,
+    AvailabilityMode,
     Channel,
     KnownOutlet,
     Register,
@@ -46,6 +47,14 @@ def _allocation(told: pb.ChannelPolicies) -> AllocationPolicy:
         raise invalid("channel.policies.allocation", "must be a known policy") from error
 
 
+def _mode(told: pb.AvailabilityMode.ValueType) -> AvailabilityMode:
+    return AvailabilityMode(told or AvailabilityMode.ALLOW_ALL)
+
+
+def _mode_told(mode: AvailabilityMode) -> pb.AvailabilityMode.ValueType:
+    return pb.AvailabilityMode.ValueType(mode)
+
+
 def channel(value: Channel, create_time: datetime) -> pb.Channel:
     """A channel."""
     policies = value.policies
@@ -64,6 +73,11 @@ def channel(value: Channel, create_time: datetime) -> pb.Channel:
             accept_store_stock_edits=policies.accept_store_stock_edits,
             silent_after_s=policies.silent_after_s,
             silent_quantity=text(policies.silent_quantity),
+            post_sales=policies.post_sales,
+            shipping_availability=_mode_told(policies.shipping_availability),
+            delivery_availability=_mode_told(policies.delivery_availability),
+            pickup_availability=_mode_told(policies.pickup_availability),
+            disconnected_methods=pb.DisconnectedMethods.ValueType(policies.disconnected_methods),
         ),
         register_id=value.register_id,
         register_outlet_id=value.register_outlet_id,
@@ -83,6 +97,10 @@ POLICIES: Mapping[str, Callable[[pb.ChannelPolicies], Any]] = {
     "accept_store_stock_edits": lambda told: told.accept_store_stock_edits,
     "silent_after_s": lambda told: told.silent_after_s,
     "silent_quantity": lambda told: quantity(told.silent_quantity or "0"),
+    "post_sales": lambda told: told.post_sales,
+    "shipping_availability": lambda told: _mode(told.shipping_availability),
+    "delivery_availability": lambda told: _mode(told.delivery_availability),
+    "pickup_availability": lambda told: _mode(told.pickup_availability),
 }
 """The policies that may change, and how each is read."""
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
+from services.order.rules import fulfillment as handed
 from services.order.rules import sale as sales
 from services.order.rules.document import Document
+from services.order.rules.fulfillment import Fulfillment
 from services.order.rules.order import (
     Hold,
     Order,
@@ -16,7 +18,7 @@ from services.order.rules.order import (
     Waiting,
     apply,
 )
-from services.order.rules.sale import Channel, Fulfillment, PostingPolicy, Sale
+from services.order.rules.sale import Channel, PostingPolicy, Sale
 
 OWN_STEPS_MAX = 4
 
@@ -98,7 +100,7 @@ def advance(order: Order, sale: Sale | None, channel: Channel, now: datetime) ->
             order = replace(order, hold=hold)
         elif step is Step.POST:
             sale = sales.post(order, channel, now)
-            created = sales.fulfillments(order, sale, channel, now)
+            created = handed.fulfillments(order, sale, channel, now)
             order = replace(order, sale_id=sale.key.sale_id)
         elif sale:
             sale = sales.follow(order, sale, now)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from uuid import UUID, uuid5
 
 from services.chassis.errors import DomainError, invalid
-from services.order.rules.document import FulfillmentKind, Money
+from services.order.rules.document import Money
 from services.order.rules.order import WAYS_OUT, Order, pause_seconds
 
 _IDS = UUID("6f1b5f7e-3c0a-4a52-9a53-7d6a5f0c8e11")
@@ -119,30 +119,6 @@ class Sale:
         return paid >= total if total >= 0 else paid <= total
 
 
-@dataclass(frozen=True, slots=True)
-class FulfillmentLine:
-    """One line to hand over. `quantity` is in thousandths."""
-
-    line_id: str
-    item_id: str
-    quantity: int
-
-
-@dataclass(frozen=True, slots=True)
-class Fulfillment:
-    """What one outlet has to hand over for one order."""
-
-    merchant_id: str
-    fulfillment_id: str
-    channel_id: str
-    order_id: str
-    sale_id: str
-    outlet_id: str
-    kind: FulfillmentKind
-    lines: tuple[FulfillmentLine, ...]
-    create_time: datetime
-
-
 class PostingPolicy(IntEnum):
     """Which orders become sales, and when; numbers as in inventory's contract."""
 
@@ -179,7 +155,7 @@ def post(order: Order, channel: Channel, now: datetime) -> Sale:
     document = order.document
     open_sale = channel.fulfillment is FulfillmentPolicy.POS
     sale = Sale(
-        key=SaleKey(order.key.merchant_id, _derived(*order.key)),
+        key=SaleKey(order.key.merchant_id, derived(*order.key)),
         origin=SaleOrigin.ONLINE,
         state=SaleState.OPEN if open_sale else SaleState.COMPLETED,
         lines=(),
@@ -232,43 +208,6 @@ def _payments(order: Order, sale: Sale, now: datetime) -> tuple[Payment, ...]:
     return (Payment(document.paid_by, document.total, pay_time),)
 
 
-def fulfillments(
-    order: Order, sale: Sale, channel: Channel, now: datetime
-) -> tuple[Fulfillment, ...]:
-    """What each outlet has to hand over; none where the store manages that (ORD-01, ORD-04).
-
-    What is taken from no outlet, since its stock is not tracked, goes with the sale's outlet.
-    """
-    if channel.fulfillment is not FulfillmentPolicy.POS:
-        return ()
-    assert order.hold
-    assert order.reservation
-    assert order.document
-    outlets: dict[str, list[FulfillmentLine]] = {}
-    for part in order.reservation.allocations:
-        line = FulfillmentLine(part.line_id, part.item_id, part.quantity)
-        outlets.setdefault(part.outlet_id, []).append(line)
-    tracked = {part.line_id for part in order.reservation.allocations}
-    for held, item_id in zip(order.hold.resolved.lines, order.hold.resolved.item_ids, strict=True):
-        if held.line_id not in tracked:
-            line = FulfillmentLine(held.line_id, item_id, held.quantity)
-            outlets.setdefault(sale.outlet_id, []).append(line)
-    return tuple(
-        Fulfillment(
-            merchant_id=order.key.merchant_id,
-            fulfillment_id=_derived(*order.key, outlet_id),
-            channel_id=order.key.channel_id,
-            order_id=order.key.order_id,
-            sale_id=sale.key.sale_id,
-            outlet_id=outlet_id,
-            kind=order.document.fulfillment_kind,
-            lines=tuple(lines),
-            create_time=now,
-        )
-        for outlet_id, lines in outlets.items()
-    )
-
-
 def _outlet(order: Order, channel: Channel) -> str:
     """The outlet where an order's sale counts: the first that gives some of it."""
     assert order.document
@@ -277,7 +216,8 @@ def _outlet(order: Order, channel: Channel) -> str:
     return order.document.outlet_id or channel.outlet_id
 
 
-def _derived(*names: str) -> str:
+def derived(*names: str) -> str:
+    """An id that these names always give again."""
     return str(uuid5(_IDS, "/".join(quote(name, safe="") for name in names)))
 
 

@@ -1,4 +1,4 @@
-"""Sales, their payments and fulfillments as rows, and the statements on them."""
+"""Sales and their payments as rows, and the statements on them."""
 
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
@@ -10,10 +10,8 @@ from sqlalchemy import BigInteger, Connection
 
 from services.chassis.plumbing import EPOCH
 from services.chassis.statements import among, keys
-from services.order.rules.document import FulfillmentKind, Money
+from services.order.rules.document import Money
 from services.order.rules.sale import (
-    Fulfillment,
-    FulfillmentLine,
     Payment,
     PaymentSum,
     Posting,
@@ -33,14 +31,11 @@ from services.order.store.statements import (
     paged,
     save,
 )
-from services.order.store.tables import FULFILLMENTS, PAYMENTS, SALES
+from services.order.store.tables import PAYMENTS, SALES
 
 _SALE_KEY = ("merchant_id", "sale_id")
 _LINES = TypeAdapter(tuple[SaleLine, ...])
 _MONEY = TypeAdapter(Money | None)
-_HANDED_OVER = TypeAdapter(tuple[FulfillmentLine, ...])
-_NEW = 1
-"""FULFILLMENT_STATE_NEW: as yet a fulfillment has no other state."""
 
 _DAY_MICROSECONDS = sa.literal_column("86400000000", BigInteger)
 _UNIT_NANOS = sa.literal_column("1000000000", BigInteger)
@@ -161,48 +156,6 @@ def payment_sums(
     ]
 
 
-def add_fulfillments(connection: Connection, added: Sequence[Fulfillment]) -> None:
-    """Adds fulfillments."""
-    if added:
-        connection.execute(sa.insert(FULFILLMENTS), [_fulfillment_row(one) for one in added])
-
-
-def set_fulfillment_kinds(connection: Connection, kinds: dict[SaleKey, FulfillmentKind]) -> None:
-    """Sets how what belongs to these sales is handed over."""
-    c = FULFILLMENTS.c
-    if not kinds:
-        return
-    connection.execute(
-        sa.update(FULFILLMENTS).where(
-            c.merchant_id == sa.bindparam("of_merchant_id"),
-            c.sale_id == sa.bindparam("of_sale_id"),
-        ),
-        [
-            {"of_merchant_id": key.merchant_id, "of_sale_id": key.sale_id, "kind": int(kind)}
-            for key, kind in kinds.items()
-        ],
-    )
-
-
-def list_fulfillments(
-    connection: Connection, merchant_id: str, page: Page, *, outlet_id: str = "", order_id: str = ""
-) -> list[Fulfillment]:
-    """A page of fulfillments, newest first; its key is `fulfillment_position`."""
-    c = FULFILLMENTS.c
-    query = sa.select(FULFILLMENTS).where(c.merchant_id == merchant_id)
-    if outlet_id:
-        query = query.where(c.outlet_id == outlet_id)
-    if order_id:
-        query = query.where(c.order_id == order_id)
-    columns = (number(c.create_time), c.fulfillment_id)
-    return [_fulfillment(row) for row in connection.execute(paged(query, columns, page))]
-
-
-def fulfillment_position(fulfillment: Fulfillment) -> tuple[int, str]:
-    """Where a fulfillment stands in `list_fulfillments`."""
-    return microseconds(fulfillment.create_time), fulfillment.fulfillment_id
-
-
 def _with_payments(connection: Connection, rows: Sequence[Any]) -> list[Sale]:
     """The sales of these rows, with their payments."""
     payments: dict[SaleKey, list[Payment]] = {}
@@ -269,33 +222,4 @@ def _sale(row: Any, payments: tuple[Payment, ...]) -> Sale:
         version=row.version,
         posting=Posting(row.posted_revision, row.post_error),
         stock=StockTake(row.stock_pending, row.stock_error, row.attempts, row.due_time),
-    )
-
-
-def _fulfillment_row(fulfillment: Fulfillment) -> dict[str, Any]:
-    return {
-        "merchant_id": fulfillment.merchant_id,
-        "fulfillment_id": fulfillment.fulfillment_id,
-        "channel_id": fulfillment.channel_id,
-        "order_id": fulfillment.order_id,
-        "sale_id": fulfillment.sale_id,
-        "outlet_id": fulfillment.outlet_id,
-        "kind": int(fulfillment.kind),
-        "state": _NEW,
-        "lines": _HANDED_OVER.dump_json(fulfillment.lines).decode(),
-        "create_time": fulfillment.create_time,
-    }
-
-
-def _fulfillment(row: Any) -> Fulfillment:
-    return Fulfillment(
-        merchant_id=row.merchant_id,
-        fulfillment_id=row.fulfillment_id,
-        channel_id=row.channel_id,
-        order_id=row.order_id,
-        sale_id=row.sale_id,
-        outlet_id=row.outlet_id,
-        kind=FulfillmentKind(row.kind),
-        lines=_HANDED_OVER.validate_json(row.lines),
-        create_time=row.create_time,
     )

@@ -19,6 +19,10 @@ class OrderRow(Row, table=True):
     __tablename__ = "orders"
     __table_args__ = (
         Index(None, "merchant_id", "create_time"),
+        Index(None, "merchant_id", "order_id"),
+        Index(None, "merchant_id", "email", "create_time"),
+        Index(None, "merchant_id", "customer_id", "create_time"),
+        Index(None, "merchant_id", "waiting_reason", "waiting_key"),
         Index(None, "due_time"),
     )
 
@@ -50,6 +54,22 @@ class OrderRow(Row, table=True):
     update_time: datetime = Field(sa_type=UtcTime)
     sync_time: datetime | None = Field(sa_type=UtcTime)
     """When the document was read from the store; NULL before, and for older rows."""
+    email: str = Field(sa_column_kwargs={"server_default": ""})
+    """The document's e-mail address as addresses are compared."""
+    payment_status: int = Field(sa_column_kwargs={"server_default": "0"})
+    waiting_key: str = Field(sa_column_kwargs={"server_default": ""})
+    """What the reason is about, such as a SKU: orders of one key wait for one thing."""
+    cancel_time: datetime | None = Field(sa_type=UtcTime)
+    """When it was canceled here; NULL when it was not."""
+    cancel_reason: str = Field(sa_column_kwargs={"server_default": ""})
+    accounts: str | None
+    """What became of each line, JSON; NULL until its stock is held."""
+    refunds: str = Field(sa_column_kwargs={"server_default": "[]"})
+    """What came back or was given back, JSON."""
+    paid: str = Field(sa_column_kwargs={"server_default": "null"})
+    refunded: str = Field(sa_column_kwargs={"server_default": "null"})
+    store_update: str = Field(sa_column_kwargs={"server_default": "null"})
+    """What the store does not show yet and should, JSON."""
 
 
 class SourceDocumentRow(Row, table=True):
@@ -80,6 +100,7 @@ class SaleRow(Row, table=True):
     __tablename__ = "sales"
     __table_args__ = (
         Index(None, "merchant_id", "sale_time"),
+        Index(None, "merchant_id", "order_id"),
         Index(None, "due_time"),
     )
 
@@ -111,6 +132,13 @@ class SaleRow(Row, table=True):
     due_time: datetime | None = Field(sa_type=UtcTime)
     lease_time: datetime | None = Field(sa_type=UtcTime)
     """Until when a process is taking its stock."""
+    return_for: str = Field(sa_column_kwargs={"server_default": ""})
+    refund_id: str = Field(sa_column_kwargs={"server_default": ""})
+    discounts: str = Field(sa_column_kwargs={"server_default": "[]"})
+    charges: str = Field(sa_column_kwargs={"server_default": "[]"})
+    shipping_tax: str = Field(sa_column_kwargs={"server_default": "null"})
+    difference: str = Field(sa_column_kwargs={"server_default": "null"})
+    """By how much the total differs from the sum of its parts."""
 
 
 class SalePaymentRow(Row, table=True):
@@ -135,6 +163,7 @@ class FulfillmentRow(Row, table=True):
     __table_args__ = (
         Index(None, "merchant_id", "create_time"),
         Index(None, "merchant_id", "order_id"),
+        Index(None, "merchant_id", "state", "create_time"),
     )
 
     merchant_id: str = Field(primary_key=True)
@@ -147,6 +176,35 @@ class FulfillmentRow(Row, table=True):
     state: int
     lines: str
     create_time: datetime = Field(sa_type=UtcTime)
+    version: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": "1"})
+    tracking_number: str = Field(sa_column_kwargs={"server_default": ""})
+    carrier: str = Field(sa_column_kwargs={"server_default": ""})
+    update_time: datetime | None = Field(sa_type=UtcTime)
+    """When it last changed; NULL for older rows that never did."""
+    ship_to: str = Field(sa_column_kwargs={"server_default": "null"})
+    pickup_time: datetime | None = Field(sa_type=UtcTime)
+
+
+class ShippingMethodRow(Row, table=True):
+    """A shipping, delivery or pickup method; what is never asked for by itself is JSON."""
+
+    __tablename__ = "shipping_methods"
+    __table_args__ = (Index(None, "merchant_id", "channel_id", "position", "method_id"),)
+
+    merchant_id: str = Field(primary_key=True)
+    channel_id: str = Field(primary_key=True)
+    method_id: str = Field(primary_key=True)
+    name: str
+    kind: int
+    outlet_id: str
+    enabled: bool
+    disabled_reason: str
+    position: int
+    terms: str
+    """Zones, minimum, rate, hours and the like, JSON."""
+    version: int = Field(sa_type=BigInteger)
+    create_time: datetime = Field(sa_type=UtcTime)
+    update_time: datetime = Field(sa_type=UtcTime)
 
 
 PLUMBING = Plumbing(Row.metadata)
@@ -156,3 +214,4 @@ AWAITED_ITEMS = Row.metadata.tables["awaited_items"]
 SALES = Row.metadata.tables["sales"]
 PAYMENTS = Row.metadata.tables["sale_payments"]
 FULFILLMENTS = Row.metadata.tables["fulfillments"]
+SHIPPING_METHODS = Row.metadata.tables["shipping_methods"]

@@ -1,4 +1,4 @@
-"""Sales, fulfillments and the payment report as messages."""
+"""Sales and the payment report as messages."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -9,7 +9,6 @@ from services.chassis.errors import invalid
 from services.order.rules.document import NANOS, Money
 from services.order.rules.sale import (
     UNTOLD,
-    Fulfillment,
     Payment,
     PaymentSum,
     Sale,
@@ -27,7 +26,7 @@ from services.order.wire.scalars import (
     time,
     time_message,
 )
-from tillbridge.order.v1 import events_pb2, fulfillment_pb2
+from tillbridge.order.v1 import events_pb2
 from tillbridge.order.v1 import order_pb2 as pb
 
 
@@ -132,26 +131,6 @@ def sale_changed(found: Sale) -> events_pb2.SaleChanged:
     """What the feed tells of a sale."""
     return events_pb2.SaleChanged(
         sale_id=found.key.sale_id, order_id=found.order_id, revision=found.revision
-    )
-
-
-def fulfillment_message(found: Fulfillment) -> fulfillment_pb2.Fulfillment:
-    """A fulfillment as a message."""
-    return fulfillment_pb2.Fulfillment(
-        fulfillment_id=found.fulfillment_id,
-        channel_id=found.channel_id,
-        order_id=found.order_id,
-        sale_id=found.sale_id,
-        outlet_id=found.outlet_id,
-        kind=pb.FulfillmentKind.ValueType(found.kind),
-        state=fulfillment_pb2.FULFILLMENT_STATE_NEW,
-        lines=[
-            fulfillment_pb2.FulfillmentLine(
-                line_id=line.line_id, item_id=line.item_id, quantity=quantity_text(line.quantity)
-            )
-            for line in found.lines
-        ],
-        create_time=time_message(found.create_time),
     )
 
 

@@ -46,6 +46,16 @@ class _AttentionCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Attent
     """An outlet has been silent for too long (BEY-12)."""
     ATTENTION_CAUSE_TRANSFER_LATE: _AttentionCause.ValueType  # 9
     """A transfer has been on its way for more than a week."""
+    ATTENTION_CAUSE_ORDER_WAITING: _AttentionCause.ValueType  # 10
+    """Orders cannot go on (ORD-12)."""
+    ATTENTION_CAUSE_SALE_NOT_POSTED: _AttentionCause.ValueType  # 11
+    """The outside point of sale did not take sales of online orders."""
+    ATTENTION_CAUSE_SALE_STOCK_NOT_TAKEN: _AttentionCause.ValueType  # 12
+    """The stock of sales that were made at tills could not be taken."""
+    ATTENTION_CAUSE_SALE_DIFFERS: _AttentionCause.ValueType  # 13
+    """The total of posted sales differs from the sum of their parts."""
+    ATTENTION_CAUSE_COUNTS_HELD: _AttentionCause.ValueType  # 14
+    """Counts would leave nothing of more of an outlet's items than the set share (BEY-10)."""
 
 class AttentionCause(_AttentionCause, metaclass=_AttentionCauseEnumTypeWrapper):
     """Why something cannot go on."""
@@ -70,6 +80,16 @@ ATTENTION_CAUSE_OUTLET_SILENT: AttentionCause.ValueType  # 8
 """An outlet has been silent for too long (BEY-12)."""
 ATTENTION_CAUSE_TRANSFER_LATE: AttentionCause.ValueType  # 9
 """A transfer has been on its way for more than a week."""
+ATTENTION_CAUSE_ORDER_WAITING: AttentionCause.ValueType  # 10
+"""Orders cannot go on (ORD-12)."""
+ATTENTION_CAUSE_SALE_NOT_POSTED: AttentionCause.ValueType  # 11
+"""The outside point of sale did not take sales of online orders."""
+ATTENTION_CAUSE_SALE_STOCK_NOT_TAKEN: AttentionCause.ValueType  # 12
+"""The stock of sales that were made at tills could not be taken."""
+ATTENTION_CAUSE_SALE_DIFFERS: AttentionCause.ValueType  # 13
+"""The total of posted sales differs from the sum of their parts."""
+ATTENTION_CAUSE_COUNTS_HELD: AttentionCause.ValueType  # 14
+"""Counts would leave nothing of more of an outlet's items than the set share (BEY-10)."""
 Global___AttentionCause: _TypeAlias = AttentionCause  # noqa: Y015
 
 class _AttentionDecision:

@@ -134,6 +134,28 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The order was reported but its document has not been fetched from the store yet."""
     ERROR_REASON_LINES_CHANGED_AFTER_HOLD: _ErrorReason.ValueType  # 65
     """The order's lines changed after its stock was held: an operator has to decide."""
+    ERROR_REASON_FULFILLMENT_NOT_FOUND: _ErrorReason.ValueType  # 67
+    """There is no such fulfillment."""
+    ERROR_REASON_FULFILLMENT_ENDED: _ErrorReason.ValueType  # 68
+    """The fulfillment is complete or canceled."""
+    ERROR_REASON_VERSION_CONFLICT: _ErrorReason.ValueType  # 69
+    """What is to be changed was changed meanwhile: read it again."""
+    ERROR_REASON_SALE_UNPAID: _ErrorReason.ValueType  # 75
+    """The sale has to be paid first."""
+    ERROR_REASON_ORDER_NOT_POSTED: _ErrorReason.ValueType  # 76
+    """The order has no sale yet: cancel it, or let it be posted first."""
+    ERROR_REASON_REFUND_EXCEEDS_PAID: _ErrorReason.ValueType  # 77
+    """More money would be given back than was paid and not given back yet."""
+    ERROR_REASON_QUANTITY_EXCEEDS_ORDERED: _ErrorReason.ValueType  # 78
+    """More would be handed over or come back than there is of the line."""
+    ERROR_REASON_SHIPPING_METHOD_NOT_FOUND: _ErrorReason.ValueType  # 79
+    """There is no such shipping method."""
+    ERROR_REASON_REFUND_EXISTS: _ErrorReason.ValueType  # 90
+    """There is a refund of this id with other contents."""
+    ERROR_REASON_NOTHING_TO_CANCEL: _ErrorReason.ValueType  # 91
+    """All of the order was handed over: take it back with RefundOrder."""
+    ERROR_REASON_SHIPPING_METHOD_EXISTS: _ErrorReason.ValueType  # 92
+    """There is a shipping method of this id already."""
     ERROR_REASON_CUSTOMER_NOT_FOUND: _ErrorReason.ValueType  # 70
     """No such customer. Metadata: `customer_id`."""
     ERROR_REASON_CUSTOMER_AMBIGUOUS: _ErrorReason.ValueType  # 71
@@ -268,6 +290,28 @@ ERROR_REASON_DOCUMENT_MISSING: ErrorReason.ValueType  # 64
 """The order was reported but its document has not been fetched from the store yet."""
 ERROR_REASON_LINES_CHANGED_AFTER_HOLD: ErrorReason.ValueType  # 65
 """The order's lines changed after its stock was held: an operator has to decide."""
+ERROR_REASON_FULFILLMENT_NOT_FOUND: ErrorReason.ValueType  # 67
+"""There is no such fulfillment."""
+ERROR_REASON_FULFILLMENT_ENDED: ErrorReason.ValueType  # 68
+"""The fulfillment is complete or canceled."""
+ERROR_REASON_VERSION_CONFLICT: ErrorReason.ValueType  # 69
+"""What is to be changed was changed meanwhile: read it again."""
+ERROR_REASON_SALE_UNPAID: ErrorReason.ValueType  # 75
+"""The sale has to be paid first."""
+ERROR_REASON_ORDER_NOT_POSTED: ErrorReason.ValueType  # 76
+"""The order has no sale yet: cancel it, or let it be posted first."""
+ERROR_REASON_REFUND_EXCEEDS_PAID: ErrorReason.ValueType  # 77
+"""More money would be given back than was paid and not given back yet."""
+ERROR_REASON_QUANTITY_EXCEEDS_ORDERED: ErrorReason.ValueType  # 78
+"""More would be handed over or come back than there is of the line."""
+ERROR_REASON_SHIPPING_METHOD_NOT_FOUND: ErrorReason.ValueType  # 79
+"""There is no such shipping method."""
+ERROR_REASON_REFUND_EXISTS: ErrorReason.ValueType  # 90
+"""There is a refund of this id with other contents."""
+ERROR_REASON_NOTHING_TO_CANCEL: ErrorReason.ValueType  # 91
+"""All of the order was handed over: take it back with RefundOrder."""
+ERROR_REASON_SHIPPING_METHOD_EXISTS: ErrorReason.ValueType  # 92
+"""There is a shipping method of this id already."""
 ERROR_REASON_CUSTOMER_NOT_FOUND: ErrorReason.ValueType  # 70
 """No such customer. Metadata: `customer_id`."""
 ERROR_REASON_CUSTOMER_AMBIGUOUS: ErrorReason.ValueType  # 71

@@ -29,7 +29,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tillbridge.options.v1 import options_pb2 as tillbridge_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tillbridge/events/v1/events.proto\x12\x14tillbridge.events.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tillbridge/options/v1/options.proto\"\xc9\x01\n\x05\x45vent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bmerchant_id\x18\x06 \x01(\t\x12\x12\n\nchannel_id\x18\x07 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x08 \x01(\x03\x12\"\n\x04\x64\x61ta\x18\t \x01(\x0b\x32\x14.google.protobuf.Any\"\x86\x02\n\x11ReadEventsRequest\x12\x15\n\x04\x66\x65\x65\x64\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18 \x12\x31\n\x08\x63onsumer\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._/-]{1,128}$\x12\x1b\n\x05\x61\x66ter\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00\x88\x01\x01\x12\x1e\n\nmax_events\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12 \n\x0bwait_ms_max\x18\x05 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xb0\xea\x01(\x00\x12 \n\x05types\x18\x06 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\x32\"\x07r\x05\x10\x01\x18\xc8\x01\x12\x1c\n\nchannel_id\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x42\x08\n\x06_after\"c\n\x12ReadEventsResponse\x12+\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1b.tillbridge.events.v1.Event\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\x03\x12\x0b\n\x03lag\x18\x03 \x01(\x03\"u\n\x10\x41\x63kEventsRequest\x12\x15\n\x04\x66\x65\x65\x64\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18 \x12\x31\n\x08\x63onsumer\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._/-]{1,128}$\x12\x17\n\x06\x63ursor\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"#\n\x11\x41\x63kEventsResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\x03\"\xc5\x01\n\x12WatchEventsRequest\x12\x15\n\x04\x66\x65\x65\x64\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18 \x12\x31\n\x08\x63onsumer\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._/-]{1,128}$\x12\x1b\n\x05\x61\x66ter\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00\x88\x01\x01\x12 \n\x05types\x18\x04 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\x32\"\x07r\x05\x10\x01\x18\xc8\x01\x12\x1c\n\nchannel_id\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x42\x08\n\x06_after\"W\n\x13WatchEventsResponse\x12+\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1b.tillbridge.events.v1.Event\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\x03\x32\xbb\x03\n\tEventFeed\x12\x89\x01\n\nReadEvents\x12\'.tillbridge.events.v1.ReadEventsRequest\x1a(.tillbridge.events.v1.ReadEventsResponse\"(\x90\x02\x01\x8a\xb5\x18\x02\x04\x03\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/feeds/{feed}/events\x12\x8a\x01\n\tAckEvents\x12&.tillbridge.events.v1.AckEventsRequest\x1a\'.tillbridge.events.v1.AckEventsResponse\",\x8a\xb5\x18\x02\x04\x03\x82\xd3\xe4\x93\x02 \"\x1b/v1/feeds/{feed}/events:ack:\x01*\x12\x94\x01\n\x0bWatchEvents\x12(.tillbridge.events.v1.WatchEventsRequest\x1a).tillbridge.events.v1.WatchEventsResponse\".\x90\x02\x01\x8a\xb5\x18\x02\x04\x03\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/feeds/{feed}/events:watch0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tillbridge/events/v1/events.proto\x12\x14tillbridge.events.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tillbridge/options/v1/options.proto\"\xc9\x01\n\x05\x45vent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bmerchant_id\x18\x06 \x01(\t\x12\x12\n\nchannel_id\x18\x07 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x08 \x01(\x03\x12\"\n\x04\x64\x61ta\x18\t \x01(\x0b\x32\x14.google.protobuf.Any\"\x86\x02\n\x11ReadEventsRequest\x12\x15\n\x04\x66\x65\x65\x64\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18 \x12\x31\n\x08\x63onsumer\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._/-]{1,128}$\x12\x1b\n\x05\x61\x66ter\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00\x88\x01\x01\x12\x1e\n\nmax_events\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12 \n\x0bwait_ms_max\x18\x05 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xb0\xea\x01(\x00\x12 \n\x05types\x18\x06 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\x32\"\x07r\x05\x10\x01\x18\xc8\x01\x12\x1c\n\nchannel_id\x18\x07 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x42\x08\n\x06_after\"\x8f\x01\n\x12ReadEventsResponse\x12+\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1b.tillbridge.events.v1.Event\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\x03\x12\x0b\n\x03lag\x18\x03 \x01(\x03\x12*\n\x05\x61gain\x18\x04 \x03(\x0b\x32\x1b.tillbridge.events.v1.Event\"\xcc\x01\n\x10\x41\x63kEventsRequest\x12\x15\n\x04\x66\x65\x65\x64\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18 \x12\x31\n\x08\x63onsumer\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._/-]{1,128}$\x12\x17\n\x06\x63ursor\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12<\n\x06\x66\x61iled\x18\x04 \x03(\x0b\x32!.tillbridge.events.v1.FailedEventB\t\xbaH\x06\x92\x01\x03\x10\xd0\x0f\x12\x17\n\x04\x64one\x18\x05 \x03(\x03\x42\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\"B\n\x0b\x46\x61iledEvent\x12\x17\n\x06\x63ursor\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01\x12\x1a\n\x06reason\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\"#\n\x11\x41\x63kEventsResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\x03\"\xc5\x01\n\x12WatchEventsRequest\x12\x15\n\x04\x66\x65\x65\x64\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18 \x12\x31\n\x08\x63onsumer\x18\x02 \x01(\tB\x1f\xbaH\x1cr\x1a\x32\x18^[A-Za-z0-9._/-]{1,128}$\x12\x1b\n\x05\x61\x66ter\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00\x88\x01\x01\x12 \n\x05types\x18\x04 \x03(\tB\x11\xbaH\x0e\x92\x01\x0b\x10\x32\"\x07r\x05\x10\x01\x18\xc8\x01\x12\x1c\n\nchannel_id\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x42\x08\n\x06_after\"W\n\x13WatchEventsResponse\x12+\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1b.tillbridge.events.v1.Event\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\x03\"\x88\x01\n\x16ListDeadLettersRequest\x12\x15\n\x04\x66\x65\x65\x64\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18 \x12\x1a\n\x08\x63onsumer\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"j\n\x17ListDeadLettersResponse\x12\x36\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32 .tillbridge.events.v1.DeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xcb\x01\n\nDeadLetter\x12\x10\n\x08\x63onsumer\x18\x01 \x01(\t\x12*\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x1b.tillbridge.events.v1.Event\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\ndeliveries\x18\x04 \x01(\x05\x12-\n\tfail_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64ue_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x95\x01\n\x19RequeueDeadLettersRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x15\n\x04\x66\x65\x65\x64\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18 \x12\x1a\n\x08\x63onsumer\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12%\n\tevent_ids\x18\x04 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xe8\x07\"\x07r\x05\x10\x01\x18\x80\x01\"4\n\x1aRequeueDeadLettersResponse\x12\x16\n\x0erequeued_count\x18\x01 \x01(\x05\x32\x8c\x06\n\tEventFeed\x12\x89\x01\n\nReadEvents\x12\'.tillbridge.events.v1.ReadEventsRequest\x1a(.tillbridge.events.v1.ReadEventsResponse\"(\x90\x02\x01\x8a\xb5\x18\x02\x04\x03\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/feeds/{feed}/events\x12\x8a\x01\n\tAckEvents\x12&.tillbridge.events.v1.AckEventsRequest\x1a\'.tillbridge.events.v1.AckEventsResponse\",\x8a\xb5\x18\x02\x04\x03\x82\xd3\xe4\x93\x02 \"\x1b/v1/feeds/{feed}/events:ack:\x01*\x12\x94\x01\n\x0bWatchEvents\x12(.tillbridge.events.v1.WatchEventsRequest\x1a).tillbridge.events.v1.WatchEventsResponse\".\x90\x02\x01\x8a\xb5\x18\x02\x04\x03\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/feeds/{feed}/events:watch0\x01\x12\x9d\x01\n\x0fListDeadLetters\x12,.tillbridge.events.v1.ListDeadLettersRequest\x1a-.tillbridge.events.v1.ListDeadLettersResponse\"-\x90\x02\x01\x8a\xb5\x18\x02\x04\x03\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/feeds/{feed}/deadLetters\x12\xae\x01\n\x12RequeueDeadLetters\x12/.tillbridge.events.v1.RequeueDeadLettersRequest\x1a\x30.tillbridge.events.v1.RequeueDeadLettersResponse\"5\x8a\xb5\x18\x02\x04\x03\x82\xd3\xe4\x93\x02)\"$/v1/feeds/{feed}/deadLetters:requeue:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,6 +56,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACKEVENTSREQUEST'].fields_by_name['consumer']._serialized_options = b'\272H\034r\0322\030^[A-Za-z0-9._/-]{1,128}$'
   _globals['_ACKEVENTSREQUEST'].fields_by_name['cursor']._loaded_options = None
   _globals['_ACKEVENTSREQUEST'].fields_by_name['cursor']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_ACKEVENTSREQUEST'].fields_by_name['failed']._loaded_options = None
+  _globals['_ACKEVENTSREQUEST'].fields_by_name['failed']._serialized_options = b'\272H\006\222\001\003\020\320\017'
+  _globals['_ACKEVENTSREQUEST'].fields_by_name['done']._loaded_options = None
+  _globals['_ACKEVENTSREQUEST'].fields_by_name['done']._serialized_options = b'\272H\006\222\001\003\020\350\007'
+  _globals['_FAILEDEVENT'].fields_by_name['cursor']._loaded_options = None
+  _globals['_FAILEDEVENT'].fields_by_name['cursor']._serialized_options = b'\272H\004\"\002(\001'
+  _globals['_FAILEDEVENT'].fields_by_name['reason']._loaded_options = None
+  _globals['_FAILEDEVENT'].fields_by_name['reason']._serialized_options = b'\272H\007r\005\020\001\030\364\003'
   _globals['_WATCHEVENTSREQUEST'].fields_by_name['feed']._loaded_options = None
   _globals['_WATCHEVENTSREQUEST'].fields_by_name['feed']._serialized_options = b'\272H\004r\002\030 '
   _globals['_WATCHEVENTSREQUEST'].fields_by_name['consumer']._loaded_options = None
@@ -66,26 +74,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHEVENTSREQUEST'].fields_by_name['types']._serialized_options = b'\272H\016\222\001\013\0202\"\007r\005\020\001\030\310\001'
   _globals['_WATCHEVENTSREQUEST'].fields_by_name['channel_id']._loaded_options = None
   _globals['_WATCHEVENTSREQUEST'].fields_by_name['channel_id']._serialized_options = b'\272H\005r\003\030\200\001'
+  _globals['_LISTDEADLETTERSREQUEST'].fields_by_name['feed']._loaded_options = None
+  _globals['_LISTDEADLETTERSREQUEST'].fields_by_name['feed']._serialized_options = b'\272H\004r\002\030 '
+  _globals['_LISTDEADLETTERSREQUEST'].fields_by_name['consumer']._loaded_options = None
+  _globals['_LISTDEADLETTERSREQUEST'].fields_by_name['consumer']._serialized_options = b'\272H\005r\003\030\200\001'
+  _globals['_LISTDEADLETTERSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTDEADLETTERSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_LISTDEADLETTERSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTDEADLETTERSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_REQUEUEDEADLETTERSREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_REQUEUEDEADLETTERSREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_REQUEUEDEADLETTERSREQUEST'].fields_by_name['feed']._loaded_options = None
+  _globals['_REQUEUEDEADLETTERSREQUEST'].fields_by_name['feed']._serialized_options = b'\272H\004r\002\030 '
+  _globals['_REQUEUEDEADLETTERSREQUEST'].fields_by_name['consumer']._loaded_options = None
+  _globals['_REQUEUEDEADLETTERSREQUEST'].fields_by_name['consumer']._serialized_options = b'\272H\005r\003\030\200\001'
+  _globals['_REQUEUEDEADLETTERSREQUEST'].fields_by_name['event_ids']._loaded_options = None
+  _globals['_REQUEUEDEADLETTERSREQUEST'].fields_by_name['event_ids']._serialized_options = b'\272H\017\222\001\014\020\350\007\"\007r\005\020\001\030\200\001'
   _globals['_EVENTFEED'].methods_by_name['ReadEvents']._loaded_options = None
   _globals['_EVENTFEED'].methods_by_name['ReadEvents']._serialized_options = b'\220\002\001\212\265\030\002\004\003\202\323\344\223\002\031\022\027/v1/feeds/{feed}/events'
   _globals['_EVENTFEED'].methods_by_name['AckEvents']._loaded_options = None
   _globals['_EVENTFEED'].methods_by_name['AckEvents']._serialized_options = b'\212\265\030\002\004\003\202\323\344\223\002 \"\033/v1/feeds/{feed}/events:ack:\001*'
   _globals['_EVENTFEED'].methods_by_name['WatchEvents']._loaded_options = None
   _globals['_EVENTFEED'].methods_by_name['WatchEvents']._serialized_options = b'\220\002\001\212\265\030\002\004\003\202\323\344\223\002\037\022\035/v1/feeds/{feed}/events:watch'
+  _globals['_EVENTFEED'].methods_by_name['ListDeadLetters']._loaded_options = None
+  _globals['_EVENTFEED'].methods_by_name['ListDeadLetters']._serialized_options = b'\220\002\001\212\265\030\002\004\003\202\323\344\223\002\036\022\034/v1/feeds/{feed}/deadLetters'
+  _globals['_EVENTFEED'].methods_by_name['RequeueDeadLetters']._loaded_options = None
+  _globals['_EVENTFEED'].methods_by_name['RequeueDeadLetters']._serialized_options = b'\212\265\030\002\004\003\202\323\344\223\002)\"$/v1/feeds/{feed}/deadLetters:requeue:\001*'
   _globals['_EVENT']._serialized_start=216
   _globals['_EVENT']._serialized_end=417
   _globals['_READEVENTSREQUEST']._serialized_start=420
   _globals['_READEVENTSREQUEST']._serialized_end=682
-  _globals['_READEVENTSRESPONSE']._serialized_start=684
-  _globals['_READEVENTSRESPONSE']._serialized_end=783
-  _globals['_ACKEVENTSREQUEST']._serialized_start=785
-  _globals['_ACKEVENTSREQUEST']._serialized_end=902
-  _globals['_ACKEVENTSRESPONSE']._serialized_start=904
-  _globals['_ACKEVENTSRESPONSE']._serialized_end=939
-  _globals['_WATCHEVENTSREQUEST']._serialized_start=942
-  _globals['_WATCHEVENTSREQUEST']._serialized_end=1139
-  _globals['_WATCHEVENTSRESPONSE']._serialized_start=1141
-  _globals['_WATCHEVENTSRESPONSE']._serialized_end=1228
-  _globals['_EVENTFEED']._serialized_start=1231
-  _globals['_EVENTFEED']._serialized_end=1674
+  _globals['_READEVENTSRESPONSE']._serialized_start=685
+  _globals['_READEVENTSRESPONSE']._serialized_end=828
+  _globals['_ACKEVENTSREQUEST']._serialized_start=831
+  _globals['_ACKEVENTSREQUEST']._serialized_end=1035
+  _globals['_FAILEDEVENT']._serialized_start=1037
+  _globals['_FAILEDEVENT']._serialized_end=1103
+  _globals['_ACKEVENTSRESPONSE']._serialized_start=1105
+  _globals['_ACKEVENTSRESPONSE']._serialized_end=1140
+  _globals['_WATCHEVENTSREQUEST']._serialized_start=1143
+  _globals['_WATCHEVENTSREQUEST']._serialized_end=1340
+  _globals['_WATCHEVENTSRESPONSE']._serialized_start=1342
+  _globals['_WATCHEVENTSRESPONSE']._serialized_end=1429
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=1432
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=1568
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=1570
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=1676
+  _globals['_DEADLETTER']._serialized_start=1679
+  _globals['_DEADLETTER']._serialized_end=1882
+  _globals['_REQUEUEDEADLETTERSREQUEST']._serialized_start=1885
+  _globals['_REQUEUEDEADLETTERSREQUEST']._serialized_end=2034
+  _globals['_REQUEUEDEADLETTERSRESPONSE']._serialized_start=2036
+  _globals['_REQUEUEDEADLETTERSRESPONSE']._serialized_end=2088
+  _globals['_EVENTFEED']._serialized_start=2091
+  _globals['_EVENTFEED']._serialized_end=2871
 # @@protoc_insertion_point(module_scope)

@@ -27,7 +27,8 @@ if _version_not_supported:
 
 class EventFeedStub:
     """Reads the events of the service that answers, in the order in which they were committed. Every
-    event is delivered at least once to each consumer; events of one subject keep their order.
+    event is delivered at least once to each consumer; events of one subject keep their order, but for
+    one that its consumer failed to handle: it comes again later, behind younger ones of its subject.
     """
 
     def __init__(self, channel):
@@ -51,11 +52,22 @@ class EventFeedStub:
                 request_serializer=tillbridge_dot_events_dot_v1_dot_events__pb2.WatchEventsRequest.SerializeToString,
                 response_deserializer=tillbridge_dot_events_dot_v1_dot_events__pb2.WatchEventsResponse.FromString,
                 _registered_method=True)
+        self.ListDeadLetters = channel.unary_unary(
+                '/tillbridge.events.v1.EventFeed/ListDeadLetters',
+                request_serializer=tillbridge_dot_events_dot_v1_dot_events__pb2.ListDeadLettersRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_events_dot_v1_dot_events__pb2.ListDeadLettersResponse.FromString,
+                _registered_method=True)
+        self.RequeueDeadLetters = channel.unary_unary(
+                '/tillbridge.events.v1.EventFeed/RequeueDeadLetters',
+                request_serializer=tillbridge_dot_events_dot_v1_dot_events__pb2.RequeueDeadLettersRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_events_dot_v1_dot_events__pb2.RequeueDeadLettersResponse.FromString,
+                _registered_method=True)
 
 
 class EventFeedServicer:
     """Reads the events of the service that answers, in the order in which they were committed. Every
-    event is delivered at least once to each consumer; events of one subject keep their order.
+    event is delivered at least once to each consumer; events of one subject keep their order, but for
+    one that its consumer failed to handle: it comes again later, behind younger ones of its subject.
     """
 
     def ReadEvents(self, request, context):
@@ -68,7 +80,9 @@ class EventFeedServicer:
 
     def AckEvents(self, request, context):
         """Moves a consumer's cursor forward: what lies at or before it is not read again. A cursor that
-        is behind the current one changes nothing. Errors: FEED_NOT_FOUND, CURSOR_AHEAD.
+        is behind the current one moves nothing. Events that the consumer failed to handle are kept for
+        it and come again, five times in all; then they stay with the dead letters. They hold up no
+        others. Errors: FEED_NOT_FOUND, CURSOR_AHEAD, INVALID_FIELD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -77,6 +91,23 @@ class EventFeedServicer:
     def WatchEvents(self, request, context):
         """Streams events as they are committed, from the consumer's cursor or `after` on. It does not
         move the cursor. Errors: FEED_NOT_FOUND, CURSOR_AHEAD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDeadLetters(self, request, context):
+        """Lists the merchant's events that a consumer failed to handle, by consumer and position: those
+        that come again by themselves, and those that wait for RequeueDeadLetters.
+        Errors: FEED_NOT_FOUND, INVALID_PAGE_TOKEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RequeueDeadLetters(self, request, context):
+        """Delivers the merchant's dead letters to their consumers again, as often as new events: all of
+        them, or those that are named. Errors: FEED_NOT_FOUND, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -100,6 +131,16 @@ def add_EventFeedServicer_to_server(servicer, server):
                     request_deserializer=tillbridge_dot_events_dot_v1_dot_events__pb2.WatchEventsRequest.FromString,
                     response_serializer=tillbridge_dot_events_dot_v1_dot_events__pb2.WatchEventsResponse.SerializeToString,
             ),
+            'ListDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeadLetters,
+                    request_deserializer=tillbridge_dot_events_dot_v1_dot_events__pb2.ListDeadLettersRequest.FromString,
+                    response_serializer=tillbridge_dot_events_dot_v1_dot_events__pb2.ListDeadLettersResponse.SerializeToString,
+            ),
+            'RequeueDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequeueDeadLetters,
+                    request_deserializer=tillbridge_dot_events_dot_v1_dot_events__pb2.RequeueDeadLettersRequest.FromString,
+                    response_serializer=tillbridge_dot_events_dot_v1_dot_events__pb2.RequeueDeadLettersResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'tillbridge.events.v1.EventFeed', rpc_method_handlers)
@@ -110,7 +151,8 @@ def add_EventFeedServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class EventFeed:
     """Reads the events of the service that answers, in the order in which they were committed. Every
-    event is delivered at least once to each consumer; events of one subject keep their order.
+    event is delivered at least once to each consumer; events of one subject keep their order, but for
+    one that its consumer failed to handle: it comes again later, behind younger ones of its subject.
     """
 
     @staticmethod
@@ -184,6 +226,60 @@ class EventFeed:
             '/tillbridge.events.v1.EventFeed/WatchEvents',
             tillbridge_dot_events_dot_v1_dot_events__pb2.WatchEventsRequest.SerializeToString,
             tillbridge_dot_events_dot_v1_dot_events__pb2.WatchEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.events.v1.EventFeed/ListDeadLetters',
+            tillbridge_dot_events_dot_v1_dot_events__pb2.ListDeadLettersRequest.SerializeToString,
+            tillbridge_dot_events_dot_v1_dot_events__pb2.ListDeadLettersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequeueDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.events.v1.EventFeed/RequeueDeadLetters',
+            tillbridge_dot_events_dot_v1_dot_events__pb2.RequeueDeadLettersRequest.SerializeToString,
+            tillbridge_dot_events_dot_v1_dot_events__pb2.RequeueDeadLettersResponse.FromString,
             options,
             channel_credentials,
             insecure,

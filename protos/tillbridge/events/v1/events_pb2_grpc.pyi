@@ -28,7 +28,8 @@ GRPC_VERSION: str
 
 class EventFeedStub:
     """Reads the events of the service that answers, in the order in which they were committed. Every
-    event is delivered at least once to each consumer; events of one subject keep their order.
+    event is delivered at least once to each consumer; events of one subject keep their order, but for
+    one that its consumer failed to handle: it comes again later, behind younger ones of its subject.
     """
 
     @_typing.overload
@@ -41,17 +42,29 @@ class EventFeedStub:
     """
     AckEvents: _grpc.UnaryUnaryMultiCallable[_events_pb2.AckEventsRequest, _events_pb2.AckEventsResponse]
     """Moves a consumer's cursor forward: what lies at or before it is not read again. A cursor that
-    is behind the current one changes nothing. Errors: FEED_NOT_FOUND, CURSOR_AHEAD.
+    is behind the current one moves nothing. Events that the consumer failed to handle are kept for
+    it and come again, five times in all; then they stay with the dead letters. They hold up no
+    others. Errors: FEED_NOT_FOUND, CURSOR_AHEAD, INVALID_FIELD.
     """
     WatchEvents: _grpc.UnaryStreamMultiCallable[_events_pb2.WatchEventsRequest, _events_pb2.WatchEventsResponse]
     """Streams events as they are committed, from the consumer's cursor or `after` on. It does not
     move the cursor. Errors: FEED_NOT_FOUND, CURSOR_AHEAD.
     """
+    ListDeadLetters: _grpc.UnaryUnaryMultiCallable[_events_pb2.ListDeadLettersRequest, _events_pb2.ListDeadLettersResponse]
+    """Lists the merchant's events that a consumer failed to handle, by consumer and position: those
+    that come again by themselves, and those that wait for RequeueDeadLetters.
+    Errors: FEED_NOT_FOUND, INVALID_PAGE_TOKEN.
+    """
+    RequeueDeadLetters: _grpc.UnaryUnaryMultiCallable[_events_pb2.RequeueDeadLettersRequest, _events_pb2.RequeueDeadLettersResponse]
+    """Delivers the merchant's dead letters to their consumers again, as often as new events: all of
+    them, or those that are named. Errors: FEED_NOT_FOUND, REQUEST_ID_REUSED.
+    """
 
 @_typing.type_check_only
 class EventFeedAsyncStub(EventFeedStub):
     """Reads the events of the service that answers, in the order in which they were committed. Every
-    event is delivered at least once to each consumer; events of one subject keep their order.
+    event is delivered at least once to each consumer; events of one subject keep their order, but for
+    one that its consumer failed to handle: it comes again later, behind younger ones of its subject.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -61,16 +74,28 @@ class EventFeedAsyncStub(EventFeedStub):
     """
     AckEvents: _aio.UnaryUnaryMultiCallable[_events_pb2.AckEventsRequest, _events_pb2.AckEventsResponse]  # type: ignore[assignment]
     """Moves a consumer's cursor forward: what lies at or before it is not read again. A cursor that
-    is behind the current one changes nothing. Errors: FEED_NOT_FOUND, CURSOR_AHEAD.
+    is behind the current one moves nothing. Events that the consumer failed to handle are kept for
+    it and come again, five times in all; then they stay with the dead letters. They hold up no
+    others. Errors: FEED_NOT_FOUND, CURSOR_AHEAD, INVALID_FIELD.
     """
     WatchEvents: _aio.UnaryStreamMultiCallable[_events_pb2.WatchEventsRequest, _events_pb2.WatchEventsResponse]  # type: ignore[assignment]
     """Streams events as they are committed, from the consumer's cursor or `after` on. It does not
     move the cursor. Errors: FEED_NOT_FOUND, CURSOR_AHEAD.
     """
+    ListDeadLetters: _aio.UnaryUnaryMultiCallable[_events_pb2.ListDeadLettersRequest, _events_pb2.ListDeadLettersResponse]  # type: ignore[assignment]
+    """Lists the merchant's events that a consumer failed to handle, by consumer and position: those
+    that come again by themselves, and those that wait for RequeueDeadLetters.
+    Errors: FEED_NOT_FOUND, INVALID_PAGE_TOKEN.
+    """
+    RequeueDeadLetters: _aio.UnaryUnaryMultiCallable[_events_pb2.RequeueDeadLettersRequest, _events_pb2.RequeueDeadLettersResponse]  # type: ignore[assignment]
+    """Delivers the merchant's dead letters to their consumers again, as often as new events: all of
+    them, or those that are named. Errors: FEED_NOT_FOUND, REQUEST_ID_REUSED.
+    """
 
 class EventFeedServicer(metaclass=_abc_1.ABCMeta):
     """Reads the events of the service that answers, in the order in which they were committed. Every
-    event is delivered at least once to each consumer; events of one subject keep their order.
+    event is delivered at least once to each consumer; events of one subject keep their order, but for
+    one that its consumer failed to handle: it comes again later, behind younger ones of its subject.
     """
 
     @_abc_1.abstractmethod
@@ -90,7 +115,9 @@ class EventFeedServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_events_pb2.AckEventsResponse, _abc.Awaitable[_events_pb2.AckEventsResponse]]:
         """Moves a consumer's cursor forward: what lies at or before it is not read again. A cursor that
-        is behind the current one changes nothing. Errors: FEED_NOT_FOUND, CURSOR_AHEAD.
+        is behind the current one moves nothing. Events that the consumer failed to handle are kept for
+        it and come again, five times in all; then they stay with the dead letters. They hold up no
+        others. Errors: FEED_NOT_FOUND, CURSOR_AHEAD, INVALID_FIELD.
         """
 
     @_abc_1.abstractmethod
@@ -101,6 +128,27 @@ class EventFeedServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_events_pb2.WatchEventsResponse], _abc.AsyncIterator[_events_pb2.WatchEventsResponse]]:
         """Streams events as they are committed, from the consumer's cursor or `after` on. It does not
         move the cursor. Errors: FEED_NOT_FOUND, CURSOR_AHEAD.
+        """
+
+    @_abc_1.abstractmethod
+    def ListDeadLetters(
+        self,
+        request: _events_pb2.ListDeadLettersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_events_pb2.ListDeadLettersResponse, _abc.Awaitable[_events_pb2.ListDeadLettersResponse]]:
+        """Lists the merchant's events that a consumer failed to handle, by consumer and position: those
+        that come again by themselves, and those that wait for RequeueDeadLetters.
+        Errors: FEED_NOT_FOUND, INVALID_PAGE_TOKEN.
+        """
+
+    @_abc_1.abstractmethod
+    def RequeueDeadLetters(
+        self,
+        request: _events_pb2.RequeueDeadLettersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_events_pb2.RequeueDeadLettersResponse, _abc.Awaitable[_events_pb2.RequeueDeadLettersResponse]]:
+        """Delivers the merchant's dead letters to their consumers again, as often as new events: all of
+        them, or those that are named. Errors: FEED_NOT_FOUND, REQUEST_ID_REUSED.
         """
 
 def add_EventFeedServicer_to_server(servicer: EventFeedServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -516,3 +516,63 @@ class ListAttentionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListAttentionResponse: _TypeAlias = ListAttentionResponse  # noqa: Y015
+
+@_typing.final
+class ResolveAttentionRequest(_message.Message):
+    """Request of ResolveAttention."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller, unique per change; a repeat is answered as the first time."""
+    cause: _attention_pb2.AttentionCause.ValueType
+    """Of the group."""
+    key: _builtins.str
+    """Of the group."""
+    decision: _attention_pb2.AttentionDecision.ValueType
+    """What to do with all of the group."""
+    validate_only: _builtins.bool
+    """Whether to only say how many would go on, or be dropped."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        cause: _attention_pb2.AttentionCause.ValueType = ...,
+        key: _builtins.str = ...,
+        decision: _attention_pb2.AttentionDecision.ValueType = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "decision", b"decision", "key", b"key", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveAttentionRequest: _TypeAlias = ResolveAttentionRequest  # noqa: Y015
+
+@_typing.final
+class ResolveAttentionResponse(_message.Message):
+    """Response of ResolveAttention."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESOLVED_COUNT_FIELD_NUMBER: _builtins.int
+    resolved_count: _builtins.int
+    """How many went on, or were dropped."""
+    def __init__(
+        self,
+        *,
+        resolved_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resolved_count", b"resolved_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveAttentionResponse: _TypeAlias = ResolveAttentionResponse  # noqa: Y015

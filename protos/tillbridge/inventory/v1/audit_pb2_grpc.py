@@ -56,6 +56,11 @@ class AuditServiceStub:
                 request_serializer=tillbridge_dot_inventory_dot_v1_dot_audit__pb2.ListAttentionRequest.SerializeToString,
                 response_deserializer=tillbridge_dot_inventory_dot_v1_dot_audit__pb2.ListAttentionResponse.FromString,
                 _registered_method=True)
+        self.ResolveAttention = channel.unary_unary(
+                '/tillbridge.inventory.v1.AuditService/ResolveAttention',
+                request_serializer=tillbridge_dot_inventory_dot_v1_dot_audit__pb2.ResolveAttentionRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_inventory_dot_v1_dot_audit__pb2.ResolveAttentionResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer:
@@ -93,7 +98,18 @@ class AuditServiceServicer:
 
     def ListAttention(self, request, context):
         """Lists what waits for an operator in the inventory, grouped by cause: oversell incidents, outlets
-        that are silent, transfers that do not arrive (BEY-09). Errors: INVALID_PAGE_TOKEN.
+        that are silent, transfers that do not arrive, counts that are held (BEY-09, BEY-10).
+        Errors: INVALID_PAGE_TOKEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResolveAttention(self, request, context):
+        """Lets all counts of an outlet that are held go on, or drops them: the levels stay as they are
+        (BEY-10). Whoever lets them go on lets the outlet's counts pass for an hour. Other causes have no
+        one action, see the group's remedy. Errors: ATTENTION_NOT_FOUND, INVALID_FIELD,
+        REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -121,6 +137,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.ListAttention,
                     request_deserializer=tillbridge_dot_inventory_dot_v1_dot_audit__pb2.ListAttentionRequest.FromString,
                     response_serializer=tillbridge_dot_inventory_dot_v1_dot_audit__pb2.ListAttentionResponse.SerializeToString,
+            ),
+            'ResolveAttention': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveAttention,
+                    request_deserializer=tillbridge_dot_inventory_dot_v1_dot_audit__pb2.ResolveAttentionRequest.FromString,
+                    response_serializer=tillbridge_dot_inventory_dot_v1_dot_audit__pb2.ResolveAttentionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -233,6 +254,33 @@ class AuditService:
             '/tillbridge.inventory.v1.AuditService/ListAttention',
             tillbridge_dot_inventory_dot_v1_dot_audit__pb2.ListAttentionRequest.SerializeToString,
             tillbridge_dot_inventory_dot_v1_dot_audit__pb2.ListAttentionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveAttention(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.inventory.v1.AuditService/ResolveAttention',
+            tillbridge_dot_inventory_dot_v1_dot_audit__pb2.ResolveAttentionRequest.SerializeToString,
+            tillbridge_dot_inventory_dot_v1_dot_audit__pb2.ResolveAttentionResponse.FromString,
             options,
             channel_credentials,
             insecure,

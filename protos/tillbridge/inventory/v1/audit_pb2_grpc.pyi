@@ -52,7 +52,14 @@ class AuditServiceStub:
     """
     ListAttention: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListAttentionRequest, _audit_pb2.ListAttentionResponse]
     """Lists what waits for an operator in the inventory, grouped by cause: oversell incidents, outlets
-    that are silent, transfers that do not arrive (BEY-09). Errors: INVALID_PAGE_TOKEN.
+    that are silent, transfers that do not arrive, counts that are held (BEY-09, BEY-10).
+    Errors: INVALID_PAGE_TOKEN.
+    """
+    ResolveAttention: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ResolveAttentionRequest, _audit_pb2.ResolveAttentionResponse]
+    """Lets all counts of an outlet that are held go on, or drops them: the levels stay as they are
+    (BEY-10). Whoever lets them go on lets the outlet's counts pass for an hour. Other causes have no
+    one action, see the group's remedy. Errors: ATTENTION_NOT_FOUND, INVALID_FIELD,
+    REQUEST_ID_REUSED.
     """
 
 @_typing.type_check_only
@@ -79,7 +86,14 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """
     ListAttention: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListAttentionRequest, _audit_pb2.ListAttentionResponse]  # type: ignore[assignment]
     """Lists what waits for an operator in the inventory, grouped by cause: oversell incidents, outlets
-    that are silent, transfers that do not arrive (BEY-09). Errors: INVALID_PAGE_TOKEN.
+    that are silent, transfers that do not arrive, counts that are held (BEY-09, BEY-10).
+    Errors: INVALID_PAGE_TOKEN.
+    """
+    ResolveAttention: _aio.UnaryUnaryMultiCallable[_audit_pb2.ResolveAttentionRequest, _audit_pb2.ResolveAttentionResponse]  # type: ignore[assignment]
+    """Lets all counts of an outlet that are held go on, or drops them: the levels stay as they are
+    (BEY-10). Whoever lets them go on lets the outlet's counts pass for an hour. Other causes have no
+    one action, see the group's remedy. Errors: ATTENTION_NOT_FOUND, INVALID_FIELD,
+    REQUEST_ID_REUSED.
     """
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -127,7 +141,20 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.ListAttentionResponse, _abc.Awaitable[_audit_pb2.ListAttentionResponse]]:
         """Lists what waits for an operator in the inventory, grouped by cause: oversell incidents, outlets
-        that are silent, transfers that do not arrive (BEY-09). Errors: INVALID_PAGE_TOKEN.
+        that are silent, transfers that do not arrive, counts that are held (BEY-09, BEY-10).
+        Errors: INVALID_PAGE_TOKEN.
+        """
+
+    @_abc_1.abstractmethod
+    def ResolveAttention(
+        self,
+        request: _audit_pb2.ResolveAttentionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.ResolveAttentionResponse, _abc.Awaitable[_audit_pb2.ResolveAttentionResponse]]:
+        """Lets all counts of an outlet that are held go on, or drops them: the levels stay as they are
+        (BEY-10). Whoever lets them go on lets the outlet's counts pass for an hour. Other causes have no
+        one action, see the group's remedy. Errors: ATTENTION_NOT_FOUND, INVALID_FIELD,
+        REQUEST_ID_REUSED.
         """
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -124,6 +124,54 @@ ALLOCATION_POLICY_PRIORITY: AllocationPolicy.ValueType  # 5
 """Each line from the outlets in the channel's order, as far as each goes."""
 Global___AllocationPolicy: _TypeAlias = AllocationPolicy  # noqa: Y015
 
+class _AvailabilityMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AvailabilityModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AvailabilityMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    AVAILABILITY_MODE_UNSPECIFIED: _AvailabilityMode.ValueType  # 0
+    """Not told: ALLOW_ALL."""
+    AVAILABILITY_MODE_ALLOW_ALL: _AvailabilityMode.ValueType  # 1
+    """While the connected outlets together have the cart (SHP-04)."""
+    AVAILABILITY_MODE_RESTRICT: _AvailabilityMode.ValueType  # 2
+    """While the outlet behind the method has the whole cart (SHP-03)."""
+
+class AvailabilityMode(_AvailabilityMode, metaclass=_AvailabilityModeEnumTypeWrapper):
+    """When a shipping method may be chosen as to stock."""
+
+AVAILABILITY_MODE_UNSPECIFIED: AvailabilityMode.ValueType  # 0
+"""Not told: ALLOW_ALL."""
+AVAILABILITY_MODE_ALLOW_ALL: AvailabilityMode.ValueType  # 1
+"""While the connected outlets together have the cart (SHP-04)."""
+AVAILABILITY_MODE_RESTRICT: AvailabilityMode.ValueType  # 2
+"""While the outlet behind the method has the whole cart (SHP-03)."""
+Global___AvailabilityMode: _TypeAlias = AvailabilityMode  # noqa: Y015
+
+class _DisconnectedMethods:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DisconnectedMethodsEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DisconnectedMethods.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DISCONNECTED_METHODS_UNSPECIFIED: _DisconnectedMethods.ValueType  # 0
+    """Not used."""
+    DISCONNECTED_METHODS_DISABLE: _DisconnectedMethods.ValueType  # 1
+    """They are switched off, and on again by hand only."""
+    DISCONNECTED_METHODS_KEEP: _DisconnectedMethods.ValueType  # 2
+    """They stay as they are and are still offered."""
+
+class DisconnectedMethods(_DisconnectedMethods, metaclass=_DisconnectedMethodsEnumTypeWrapper):
+    """What becomes of the shipping methods of an outlet that is disconnected."""
+
+DISCONNECTED_METHODS_UNSPECIFIED: DisconnectedMethods.ValueType  # 0
+"""Not used."""
+DISCONNECTED_METHODS_DISABLE: DisconnectedMethods.ValueType  # 1
+"""They are switched off, and on again by hand only."""
+DISCONNECTED_METHODS_KEEP: DisconnectedMethods.ValueType  # 2
+"""They stay as they are and are still offered."""
+Global___DisconnectedMethods: _TypeAlias = DisconnectedMethods  # noqa: Y015
+
 class _PostingPolicy:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -292,6 +340,11 @@ class ChannelPolicies(_message.Message):
     ACCEPT_STORE_STOCK_EDITS_FIELD_NUMBER: _builtins.int
     SILENT_AFTER_S_FIELD_NUMBER: _builtins.int
     SILENT_QUANTITY_FIELD_NUMBER: _builtins.int
+    POST_SALES_FIELD_NUMBER: _builtins.int
+    SHIPPING_AVAILABILITY_FIELD_NUMBER: _builtins.int
+    DELIVERY_AVAILABILITY_FIELD_NUMBER: _builtins.int
+    PICKUP_AVAILABILITY_FIELD_NUMBER: _builtins.int
+    DISCONNECTED_METHODS_FIELD_NUMBER: _builtins.int
     outlets: Global___OutletPolicy.ValueType
     """Which outlets may feed it."""
     allocation: Global___AllocationPolicy.ValueType
@@ -316,6 +369,18 @@ class ChannelPolicies(_message.Message):
     """After how many seconds without any word of it an outlet counts as silent; 0 means never (BEY-12)."""
     silent_quantity: _builtins.str
     """What an outlet that is silent gives at most, of each item; decimal text, empty means nothing."""
+    post_sales: _builtins.bool
+    """Whether orders become sales (ORD-09); while it is off, they are kept and shown, and their stock is
+    held. A switch of the merchant's where the profile has it.
+    """
+    shipping_availability: Global___AvailabilityMode.ValueType
+    """Whether the outlet behind a shipping method must have all of the cart (SHP-03, SHP-04)."""
+    delivery_availability: Global___AvailabilityMode.ValueType
+    """The same for deliveries."""
+    pickup_availability: Global___AvailabilityMode.ValueType
+    """The same for pickups."""
+    disconnected_methods: Global___DisconnectedMethods.ValueType
+    """What becomes of the shipping methods of an outlet that is disconnected (SHP-05)."""
     def __init__(
         self,
         *,
@@ -329,10 +394,15 @@ class ChannelPolicies(_message.Message):
         accept_store_stock_edits: _builtins.bool = ...,
         silent_after_s: _builtins.int = ...,
         silent_quantity: _builtins.str = ...,
+        post_sales: _builtins.bool = ...,
+        shipping_availability: Global___AvailabilityMode.ValueType = ...,
+        delivery_availability: Global___AvailabilityMode.ValueType = ...,
+        pickup_availability: Global___AvailabilityMode.ValueType = ...,
+        disconnected_methods: Global___DisconnectedMethods.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_store_stock_edits", b"accept_store_stock_edits", "allocation", b"allocation", "external_pos", b"external_pos", "fulfillment", b"fulfillment", "out_of_stock_label", b"out_of_stock_label", "outlets", b"outlets", "posting", b"posting", "silent_after_s", b"silent_after_s", "silent_quantity", b"silent_quantity", "update_inventory", b"update_inventory"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_store_stock_edits", b"accept_store_stock_edits", "allocation", b"allocation", "delivery_availability", b"delivery_availability", "disconnected_methods", b"disconnected_methods", "external_pos", b"external_pos", "fulfillment", b"fulfillment", "out_of_stock_label", b"out_of_stock_label", "outlets", b"outlets", "pickup_availability", b"pickup_availability", "post_sales", b"post_sales", "posting", b"posting", "shipping_availability", b"shipping_availability", "silent_after_s", b"silent_after_s", "silent_quantity", b"silent_quantity", "update_inventory", b"update_inventory"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

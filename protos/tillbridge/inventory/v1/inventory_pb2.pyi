@@ -327,8 +327,13 @@ class CountResult(_message.Message):
 
     LEVEL_FIELD_NUMBER: _builtins.int
     CHANGED_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
     changed: _builtins.bool
     """Whether the count changed anything; false when it was older or said what was known."""
+    held: _builtins.bool
+    """Whether it is held until an operator says yes (BEY-10), see ListAttention. A newer count that
+    passes takes its place.
+    """
     @_builtins.property
     def level(self) -> Global___StockLevel:
         """The level as it is known now."""
@@ -338,10 +343,11 @@ class CountResult(_message.Message):
         *,
         level: Global___StockLevel | None = ...,
         changed: _builtins.bool = ...,
+        held: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["level", b"level"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "level", b"level"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "held", b"held", "level", b"level"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1126,6 +1132,116 @@ class Reservation(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Reservation: _TypeAlias = Reservation  # noqa: Y015
+
+@_typing.final
+class GetAvailabilityRequest(_message.Message):
+    """Request of GetAvailability."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    ITEM_IDS_FIELD_NUMBER: _builtins.int
+    OUTLET_IDS_FIELD_NUMBER: _builtins.int
+    channel_id: _builtins.str
+    """The channel."""
+    @_builtins.property
+    def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The items."""
+
+    @_builtins.property
+    def outlet_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Outlets that are to be told of though they are not connected."""
+
+    def __init__(
+        self,
+        *,
+        channel_id: _builtins.str = ...,
+        item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        outlet_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "item_ids", b"item_ids", "outlet_ids", b"outlet_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAvailabilityRequest: _TypeAlias = GetAvailabilityRequest  # noqa: Y015
+
+@_typing.final
+class GetAvailabilityResponse(_message.Message):
+    """Response of GetAvailability."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTLETS_FIELD_NUMBER: _builtins.int
+    UNTRACKED_ITEM_IDS_FIELD_NUMBER: _builtins.int
+    DEFAULT_OUTLET_ID_FIELD_NUMBER: _builtins.int
+    READ_TIME_FIELD_NUMBER: _builtins.int
+    default_outlet_id: _builtins.str
+    """The outlet behind methods that are tied to none: the register's or the primary one (SHP-02)."""
+    @_builtins.property
+    def outlets(self) -> _containers.RepeatedCompositeFieldContainer[Global___OutletAvailability]:
+        """The connected outlets in the order in which the channel takes from them, then those that were
+        asked for beside them.
+        """
+
+    @_builtins.property
+    def untracked_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Items that are not tracked: there is always enough of them."""
+
+    @_builtins.property
+    def read_time(self) -> _timestamp_pb2.Timestamp:
+        """When this was read."""
+
+    def __init__(
+        self,
+        *,
+        outlets: _abc.Iterable[Global___OutletAvailability] | None = ...,
+        untracked_item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        default_outlet_id: _builtins.str = ...,
+        read_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_time", b"read_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_outlet_id", b"default_outlet_id", "outlets", b"outlets", "read_time", b"read_time", "untracked_item_ids", b"untracked_item_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAvailabilityResponse: _TypeAlias = GetAvailabilityResponse  # noqa: Y015
+
+@_typing.final
+class OutletAvailability(_message.Message):
+    """What one outlet could give."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTLET_ID_FIELD_NUMBER: _builtins.int
+    CONNECTED_FIELD_NUMBER: _builtins.int
+    QUANTITIES_FIELD_NUMBER: _builtins.int
+    outlet_id: _builtins.str
+    """The outlet."""
+    connected: _builtins.bool
+    """Whether it feeds the channel now (a drained one does not)."""
+    @_builtins.property
+    def quantities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """How many it could give of each item of the request, in that order, decimal text; `0` for what it
+        does not have.
+        """
+
+    def __init__(
+        self,
+        *,
+        outlet_id: _builtins.str = ...,
+        connected: _builtins.bool = ...,
+        quantities: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connected", b"connected", "outlet_id", b"outlet_id", "quantities", b"quantities"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OutletAvailability: _TypeAlias = OutletAvailability  # noqa: Y015
 
 @_typing.final
 class ReserveStockRequest(_message.Message):

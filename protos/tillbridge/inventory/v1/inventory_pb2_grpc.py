@@ -77,6 +77,11 @@ class InventoryServiceStub:
                 request_serializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ListOnlineStockRequest.SerializeToString,
                 response_deserializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ListOnlineStockResponse.FromString,
                 _registered_method=True)
+        self.GetAvailability = channel.unary_unary(
+                '/tillbridge.inventory.v1.InventoryService/GetAvailability',
+                request_serializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.GetAvailabilityRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.GetAvailabilityResponse.FromString,
+                _registered_method=True)
         self.ReserveStock = channel.unary_unary(
                 '/tillbridge.inventory.v1.InventoryService/ReserveStock',
                 request_serializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ReserveStockRequest.SerializeToString,
@@ -122,8 +127,10 @@ class InventoryServiceServicer:
 
     def RecordCounts(self, request, context):
         """Records levels that were counted or read in the point of sale. A count that is older than what
-        is known of its item and outlet (by version, else by observed time) changes nothing. All
-        counts of a call are recorded, or none.
+        is known of its item and outlet (by version, else by observed time) changes nothing. What would
+        leave nothing of more of an outlet's items than the set share is held until an operator says yes,
+        and the rest goes on (BEY-10); an item that no count names stays as it is. All counts of a call
+        are recorded or held, or none.
         Errors: ITEM_NOT_FOUND, OUTLET_NOT_FOUND, QUANTITY_OUT_OF_RANGE, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -180,6 +187,15 @@ class InventoryServiceServicer:
 
     def ListOnlineStock(self, request, context):
         """Lists what a channel may sell, by item id. Errors: CHANNEL_NOT_FOUND, INVALID_PAGE_TOKEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAvailability(self, request, context):
+        """What each outlet could give of some items to a channel's next order, right now: what is on hand
+        there less what is held, buffered or silenced. Holds nothing. Errors: CHANNEL_NOT_FOUND,
+        ITEM_NOT_FOUND, OUTLET_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -290,6 +306,11 @@ def add_InventoryServiceServicer_to_server(servicer, server):
                     servicer.ListOnlineStock,
                     request_deserializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ListOnlineStockRequest.FromString,
                     response_serializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ListOnlineStockResponse.SerializeToString,
+            ),
+            'GetAvailability': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAvailability,
+                    request_deserializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.GetAvailabilityRequest.FromString,
+                    response_serializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.GetAvailabilityResponse.SerializeToString,
             ),
             'ReserveStock': grpc.unary_unary_rpc_method_handler(
                     servicer.ReserveStock,
@@ -546,6 +567,33 @@ class InventoryService:
             '/tillbridge.inventory.v1.InventoryService/ListOnlineStock',
             tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ListOnlineStockRequest.SerializeToString,
             tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ListOnlineStockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAvailability(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.inventory.v1.InventoryService/GetAvailability',
+            tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.GetAvailabilityRequest.SerializeToString,
+            tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.GetAvailabilityResponse.FromString,
             options,
             channel_credentials,
             insecure,

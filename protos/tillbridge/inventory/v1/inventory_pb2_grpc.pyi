@@ -38,8 +38,10 @@ class InventoryServiceStub:
     def __new__(cls, channel: _aio.Channel) -> InventoryServiceAsyncStub: ...
     RecordCounts: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.RecordCountsRequest, _inventory_pb2.RecordCountsResponse]
     """Records levels that were counted or read in the point of sale. A count that is older than what
-    is known of its item and outlet (by version, else by observed time) changes nothing. All
-    counts of a call are recorded, or none.
+    is known of its item and outlet (by version, else by observed time) changes nothing. What would
+    leave nothing of more of an outlet's items than the set share is held until an operator says yes,
+    and the rest goes on (BEY-10); an item that no count names stays as it is. All counts of a call
+    are recorded or held, or none.
     Errors: ITEM_NOT_FOUND, OUTLET_NOT_FOUND, QUANTITY_OUT_OF_RANGE, REQUEST_ID_REUSED.
     """
     AdjustStock: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.AdjustStockRequest, _inventory_pb2.AdjustStockResponse]
@@ -67,6 +69,11 @@ class InventoryServiceStub:
     """
     ListOnlineStock: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.ListOnlineStockRequest, _inventory_pb2.ListOnlineStockResponse]
     """Lists what a channel may sell, by item id. Errors: CHANNEL_NOT_FOUND, INVALID_PAGE_TOKEN."""
+    GetAvailability: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.GetAvailabilityRequest, _inventory_pb2.GetAvailabilityResponse]
+    """What each outlet could give of some items to a channel's next order, right now: what is on hand
+    there less what is held, buffered or silenced. Holds nothing. Errors: CHANNEL_NOT_FOUND,
+    ITEM_NOT_FOUND, OUTLET_NOT_FOUND.
+    """
     ReserveStock: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.ReserveStockRequest, _inventory_pb2.ReserveStockResponse]
     """Holds stock for an order (INV-14): all of its lines, or nothing. Which outlet gives which part
     is decided by the channel's allocation policy. Two lines of one item are checked together.
@@ -113,8 +120,10 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     RecordCounts: _aio.UnaryUnaryMultiCallable[_inventory_pb2.RecordCountsRequest, _inventory_pb2.RecordCountsResponse]  # type: ignore[assignment]
     """Records levels that were counted or read in the point of sale. A count that is older than what
-    is known of its item and outlet (by version, else by observed time) changes nothing. All
-    counts of a call are recorded, or none.
+    is known of its item and outlet (by version, else by observed time) changes nothing. What would
+    leave nothing of more of an outlet's items than the set share is held until an operator says yes,
+    and the rest goes on (BEY-10); an item that no count names stays as it is. All counts of a call
+    are recorded or held, or none.
     Errors: ITEM_NOT_FOUND, OUTLET_NOT_FOUND, QUANTITY_OUT_OF_RANGE, REQUEST_ID_REUSED.
     """
     AdjustStock: _aio.UnaryUnaryMultiCallable[_inventory_pb2.AdjustStockRequest, _inventory_pb2.AdjustStockResponse]  # type: ignore[assignment]
@@ -142,6 +151,11 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     """
     ListOnlineStock: _aio.UnaryUnaryMultiCallable[_inventory_pb2.ListOnlineStockRequest, _inventory_pb2.ListOnlineStockResponse]  # type: ignore[assignment]
     """Lists what a channel may sell, by item id. Errors: CHANNEL_NOT_FOUND, INVALID_PAGE_TOKEN."""
+    GetAvailability: _aio.UnaryUnaryMultiCallable[_inventory_pb2.GetAvailabilityRequest, _inventory_pb2.GetAvailabilityResponse]  # type: ignore[assignment]
+    """What each outlet could give of some items to a channel's next order, right now: what is on hand
+    there less what is held, buffered or silenced. Holds nothing. Errors: CHANNEL_NOT_FOUND,
+    ITEM_NOT_FOUND, OUTLET_NOT_FOUND.
+    """
     ReserveStock: _aio.UnaryUnaryMultiCallable[_inventory_pb2.ReserveStockRequest, _inventory_pb2.ReserveStockResponse]  # type: ignore[assignment]
     """Holds stock for an order (INV-14): all of its lines, or nothing. Which outlet gives which part
     is decided by the channel's allocation policy. Two lines of one item are checked together.
@@ -191,8 +205,10 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_pb2.RecordCountsResponse, _abc.Awaitable[_inventory_pb2.RecordCountsResponse]]:
         """Records levels that were counted or read in the point of sale. A count that is older than what
-        is known of its item and outlet (by version, else by observed time) changes nothing. All
-        counts of a call are recorded, or none.
+        is known of its item and outlet (by version, else by observed time) changes nothing. What would
+        leave nothing of more of an outlet's items than the set share is held until an operator says yes,
+        and the rest goes on (BEY-10); an item that no count names stays as it is. All counts of a call
+        are recorded or held, or none.
         Errors: ITEM_NOT_FOUND, OUTLET_NOT_FOUND, QUANTITY_OUT_OF_RANGE, REQUEST_ID_REUSED.
         """
 
@@ -262,6 +278,17 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_pb2.ListOnlineStockResponse, _abc.Awaitable[_inventory_pb2.ListOnlineStockResponse]]:
         """Lists what a channel may sell, by item id. Errors: CHANNEL_NOT_FOUND, INVALID_PAGE_TOKEN."""
+
+    @_abc_1.abstractmethod
+    def GetAvailability(
+        self,
+        request: _inventory_pb2.GetAvailabilityRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_inventory_pb2.GetAvailabilityResponse, _abc.Awaitable[_inventory_pb2.GetAvailabilityResponse]]:
+        """What each outlet could give of some items to a channel's next order, right now: what is on hand
+        there less what is held, buffered or silenced. Holds nothing. Errors: CHANNEL_NOT_FOUND,
+        ITEM_NOT_FOUND, OUTLET_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def ReserveStock(

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from tillbridge.order.v1 import order_pb2 as tillbridge_dot_order_dot_v1_dot_order__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n tillbridge/order/v1/events.proto\x12\x13tillbridge.order.v1\x1a\x1ftillbridge/order/v1/order.proto\";\n\x13OrderChangeReported\x12\x12\n\nchannel_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\"d\n\x0cOrderChanged\x12\x12\n\nchannel_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12.\n\x05state\x18\x03 \x01(\x0e\x32\x1f.tillbridge.order.v1.OrderState\"B\n\x0bSaleChanged\x12\x0f\n\x07sale_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n tillbridge/order/v1/events.proto\x12\x13tillbridge.order.v1\x1a\x1ftillbridge/order/v1/order.proto\";\n\x13OrderChangeReported\x12\x12\n\nchannel_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\"d\n\x0cOrderChanged\x12\x12\n\nchannel_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12.\n\x05state\x18\x03 \x01(\x0e\x32\x1f.tillbridge.order.v1.OrderState\"B\n\x0bSaleChanged\x12\x0f\n\x07sale_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"c\n\x12\x46ulfillmentChanged\x12\x16\n\x0e\x66ulfillment_id\x18\x01 \x01(\t\x12\x12\n\nchannel_id\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x03\"`\n\x15ShippingMethodChanged\x12\x12\n\nchannel_id\x18\x01 \x01(\t\x12\x11\n\tmethod_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x0f\n\x07\x64\x65leted\x18\x04 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,4 +38,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORDERCHANGED']._serialized_end=251
   _globals['_SALECHANGED']._serialized_start=253
   _globals['_SALECHANGED']._serialized_end=319
+  _globals['_FULFILLMENTCHANGED']._serialized_start=321
+  _globals['_FULFILLMENTCHANGED']._serialized_end=420
+  _globals['_SHIPPINGMETHODCHANGED']._serialized_start=422
+  _globals['_SHIPPINGMETHODCHANGED']._serialized_end=518
 # @@protoc_insertion_point(module_scope)

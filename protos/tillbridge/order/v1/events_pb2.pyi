@@ -106,3 +106,75 @@ class SaleChanged(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SaleChanged: _TypeAlias = SaleChanged  # noqa: Y015
+
+@_typing.final
+class FulfillmentChanged(_message.Message):
+    """A fulfillment is new or different; readers fetch what it is now. Subject:
+    `fulfillment/<fulfillment_id>`.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FULFILLMENT_ID_FIELD_NUMBER: _builtins.int
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    fulfillment_id: _builtins.str
+    """The fulfillment."""
+    channel_id: _builtins.str
+    """The channel."""
+    order_id: _builtins.str
+    """The order."""
+    version: _builtins.int
+    """As in Fulfillment."""
+    def __init__(
+        self,
+        *,
+        fulfillment_id: _builtins.str = ...,
+        channel_id: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "fulfillment_id", b"fulfillment_id", "order_id", b"order_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FulfillmentChanged: _TypeAlias = FulfillmentChanged  # noqa: Y015
+
+@_typing.final
+class ShippingMethodChanged(_message.Message):
+    """A shipping method is new, different or gone; readers fetch what it is now. Subject:
+    `shipping/<channel_id>/<method_id>`.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    METHOD_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    DELETED_FIELD_NUMBER: _builtins.int
+    channel_id: _builtins.str
+    """The channel."""
+    method_id: _builtins.str
+    """The method."""
+    version: _builtins.int
+    """As in ShippingMethod."""
+    deleted: _builtins.bool
+    """Whether it is gone."""
+    def __init__(
+        self,
+        *,
+        channel_id: _builtins.str = ...,
+        method_id: _builtins.str = ...,
+        version: _builtins.int = ...,
+        deleted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "deleted", b"deleted", "method_id", b"method_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShippingMethodChanged: _TypeAlias = ShippingMethodChanged  # noqa: Y015

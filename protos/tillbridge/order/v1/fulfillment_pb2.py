@@ -29,13 +29,17 @@ from tillbridge.options.v1 import options_pb2 as tillbridge_dot_options_dot_v1_d
 from tillbridge.order.v1 import order_pb2 as tillbridge_dot_order_dot_v1_dot_order__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%tillbridge/order/v1/fulfillment.proto\x12\x13tillbridge.order.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tillbridge/options/v1/options.proto\x1a\x1ftillbridge/order/v1/order.proto\"\xbf\x02\n\x0b\x46ulfillment\x12\x16\n\x0e\x66ulfillment_id\x18\x01 \x01(\t\x12\x12\n\nchannel_id\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12\x0f\n\x07sale_id\x18\x04 \x01(\t\x12\x11\n\toutlet_id\x18\x05 \x01(\t\x12\x32\n\x04kind\x18\x06 \x01(\x0e\x32$.tillbridge.order.v1.FulfillmentKind\x12\x34\n\x05state\x18\x07 \x01(\x0e\x32%.tillbridge.order.v1.FulfillmentState\x12\x33\n\x05lines\x18\x08 \x03(\x0b\x32$.tillbridge.order.v1.FulfillmentLine\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"E\n\x0f\x46ulfillmentLine\x12\x0f\n\x07line_id\x18\x01 \x01(\t\x12\x0f\n\x07item_id\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\t\"\x8f\x01\n\x17ListFulfillmentsRequest\x12\x1b\n\toutlet_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1a\n\x08order_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"k\n\x18ListFulfillmentsResponse\x12\x36\n\x0c\x66ulfillments\x18\x01 \x03(\x0b\x32 .tillbridge.order.v1.Fulfillment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*P\n\x10\x46ulfillmentState\x12!\n\x1d\x46ULFILLMENT_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x46ULFILLMENT_STATE_NEW\x10\x01\x32\xaa\x01\n\x12\x46ulfillmentService\x12\x93\x01\n\x10ListFulfillments\x12,.tillbridge.order.v1.ListFulfillmentsRequest\x1a-.tillbridge.order.v1.ListFulfillmentsResponse\"\"\x90\x02\x01\x8a\xb5\x18\x03\x01\x03\x04\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/fulfillmentsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%tillbridge/order/v1/fulfillment.proto\x12\x13tillbridge.order.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tillbridge/options/v1/options.proto\x1a\x1ftillbridge/order/v1/order.proto\"\x8b\x04\n\x0b\x46ulfillment\x12\x16\n\x0e\x66ulfillment_id\x18\x01 \x01(\t\x12\x12\n\nchannel_id\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12\x0f\n\x07sale_id\x18\x04 \x01(\t\x12\x11\n\toutlet_id\x18\x05 \x01(\t\x12\x32\n\x04kind\x18\x06 \x01(\x0e\x32$.tillbridge.order.v1.FulfillmentKind\x12\x34\n\x05state\x18\x07 \x01(\x0e\x32%.tillbridge.order.v1.FulfillmentState\x12\x33\n\x05lines\x18\x08 \x03(\x0b\x32$.tillbridge.order.v1.FulfillmentLine\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07version\x18\n \x01(\x03\x12\x17\n\x0ftracking_number\x18\x0b \x01(\t\x12\x0f\n\x07\x63\x61rrier\x18\x0c \x01(\t\x12/\n\x0bupdate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x07ship_to\x18\x0e \x01(\x0b\x32\x1c.tillbridge.order.v1.Address\x12/\n\x0bpickup_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8a\x01\n\x0f\x46ulfillmentLine\x12\x0f\n\x07line_id\x18\x01 \x01(\t\x12\x0f\n\x07item_id\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\t\x12\x0e\n\x06picked\x18\x04 \x01(\t\x12\x0e\n\x06packed\x18\x05 \x01(\t\x12\x11\n\tfulfilled\x18\x06 \x01(\t\x12\x10\n\x08\x63\x61nceled\x18\x07 \x01(\t\"g\n\x0f\x46ulfillmentStep\x12\x1b\n\x07line_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x37\n\x08quantity\x18\x02 \x01(\tB%\xbaH\"r 2\x1b^[0-9]{1,9}(\\.[0-9]{1,3})?$Z\x01\x30\"\xed\x01\n\x17ListFulfillmentsRequest\x12\x1b\n\toutlet_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1a\n\x08order_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\x12>\n\x05state\x18\x05 \x01(\x0e\x32%.tillbridge.order.v1.FulfillmentStateB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1c\n\nchannel_id\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"k\n\x18ListFulfillmentsResponse\x12\x36\n\x0c\x66ulfillments\x18\x01 \x03(\x0b\x32 .tillbridge.order.v1.Fulfillment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb6\x01\n\x16PickFulfillmentRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\"\n\x0e\x66ulfillment_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x18\n\x07version\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12>\n\x05lines\x18\x04 \x03(\x0b\x32$.tillbridge.order.v1.FulfillmentStepB\t\xbaH\x06\x92\x01\x03\x10\xf4\x03\"P\n\x17PickFulfillmentResponse\x12\x35\n\x0b\x66ulfillment\x18\x01 \x01(\x0b\x32 .tillbridge.order.v1.Fulfillment\"\xf4\x01\n\x16PackFulfillmentRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\"\n\x0e\x66ulfillment_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x18\n\x07version\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12>\n\x05lines\x18\x04 \x03(\x0b\x32$.tillbridge.order.v1.FulfillmentStepB\t\xbaH\x06\x92\x01\x03\x10\xf4\x03\x12!\n\x0ftracking_number\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x19\n\x07\x63\x61rrier\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"P\n\x17PackFulfillmentResponse\x12\x35\n\x0b\x66ulfillment\x18\x01 \x01(\x0b\x32 .tillbridge.order.v1.Fulfillment\"\xf8\x01\n\x1a\x43ompleteFulfillmentRequest\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\"\n\x0e\x66ulfillment_id\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x18\n\x07version\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12>\n\x05lines\x18\x04 \x03(\x0b\x32$.tillbridge.order.v1.FulfillmentStepB\t\xbaH\x06\x92\x01\x03\x10\xf4\x03\x12!\n\x0ftracking_number\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x19\n\x07\x63\x61rrier\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\"T\n\x1b\x43ompleteFulfillmentResponse\x12\x35\n\x0b\x66ulfillment\x18\x01 \x01(\x0b\x32 .tillbridge.order.v1.Fulfillment*\xcd\x01\n\x10\x46ulfillmentState\x12!\n\x1d\x46ULFILLMENT_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x46ULFILLMENT_STATE_NEW\x10\x01\x12\x1c\n\x18\x46ULFILLMENT_STATE_PICKED\x10\x02\x12\x1c\n\x18\x46ULFILLMENT_STATE_PACKED\x10\x03\x12\x1f\n\x1b\x46ULFILLMENT_STATE_FULFILLED\x10\x04\x12\x1e\n\x1a\x46ULFILLMENT_STATE_CANCELED\x10\x05\x32\xb5\x05\n\x12\x46ulfillmentService\x12\x93\x01\n\x10ListFulfillments\x12,.tillbridge.order.v1.ListFulfillmentsRequest\x1a-.tillbridge.order.v1.ListFulfillmentsResponse\"\"\x90\x02\x01\x8a\xb5\x18\x03\x01\x03\x04\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/fulfillments\x12\xa6\x01\n\x0fPickFulfillment\x12+.tillbridge.order.v1.PickFulfillmentRequest\x1a,.tillbridge.order.v1.PickFulfillmentResponse\"8\x8a\xb5\x18\x03\x01\x03\x04\x82\xd3\xe4\x93\x02+\"&/v1/fulfillments/{fulfillment_id}:pick:\x01*\x12\xa6\x01\n\x0fPackFulfillment\x12+.tillbridge.order.v1.PackFulfillmentRequest\x1a,.tillbridge.order.v1.PackFulfillmentResponse\"8\x8a\xb5\x18\x03\x01\x03\x04\x82\xd3\xe4\x93\x02+\"&/v1/fulfillments/{fulfillment_id}:pack:\x01*\x12\xb6\x01\n\x13\x43ompleteFulfillment\x12/.tillbridge.order.v1.CompleteFulfillmentRequest\x1a\x30.tillbridge.order.v1.CompleteFulfillmentResponse\"<\x8a\xb5\x18\x03\x01\x03\x04\x82\xd3\xe4\x93\x02/\"*/v1/fulfillments/{fulfillment_id}:complete:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tillbridge.order.v1.fulfillment_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_FULFILLMENTSTEP'].fields_by_name['line_id']._loaded_options = None
+  _globals['_FULFILLMENTSTEP'].fields_by_name['line_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_FULFILLMENTSTEP'].fields_by_name['quantity']._loaded_options = None
+  _globals['_FULFILLMENTSTEP'].fields_by_name['quantity']._serialized_options = b'\272H\"r 2\033^[0-9]{1,9}(\\.[0-9]{1,3})?$Z\0010'
   _globals['_LISTFULFILLMENTSREQUEST'].fields_by_name['outlet_id']._loaded_options = None
   _globals['_LISTFULFILLMENTSREQUEST'].fields_by_name['outlet_id']._serialized_options = b'\272H\005r\003\030\200\001'
   _globals['_LISTFULFILLMENTSREQUEST'].fields_by_name['order_id']._loaded_options = None
@@ -44,18 +48,74 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTFULFILLMENTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
   _globals['_LISTFULFILLMENTSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTFULFILLMENTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\010'
+  _globals['_LISTFULFILLMENTSREQUEST'].fields_by_name['state']._loaded_options = None
+  _globals['_LISTFULFILLMENTSREQUEST'].fields_by_name['state']._serialized_options = b'\272H\005\202\001\002\020\001'
+  _globals['_LISTFULFILLMENTSREQUEST'].fields_by_name['channel_id']._loaded_options = None
+  _globals['_LISTFULFILLMENTSREQUEST'].fields_by_name['channel_id']._serialized_options = b'\272H\005r\003\030\200\001'
+  _globals['_PICKFULFILLMENTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_PICKFULFILLMENTREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_PICKFULFILLMENTREQUEST'].fields_by_name['fulfillment_id']._loaded_options = None
+  _globals['_PICKFULFILLMENTREQUEST'].fields_by_name['fulfillment_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_PICKFULFILLMENTREQUEST'].fields_by_name['version']._loaded_options = None
+  _globals['_PICKFULFILLMENTREQUEST'].fields_by_name['version']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_PICKFULFILLMENTREQUEST'].fields_by_name['lines']._loaded_options = None
+  _globals['_PICKFULFILLMENTREQUEST'].fields_by_name['lines']._serialized_options = b'\272H\006\222\001\003\020\364\003'
+  _globals['_PACKFULFILLMENTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_PACKFULFILLMENTREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_PACKFULFILLMENTREQUEST'].fields_by_name['fulfillment_id']._loaded_options = None
+  _globals['_PACKFULFILLMENTREQUEST'].fields_by_name['fulfillment_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_PACKFULFILLMENTREQUEST'].fields_by_name['version']._loaded_options = None
+  _globals['_PACKFULFILLMENTREQUEST'].fields_by_name['version']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_PACKFULFILLMENTREQUEST'].fields_by_name['lines']._loaded_options = None
+  _globals['_PACKFULFILLMENTREQUEST'].fields_by_name['lines']._serialized_options = b'\272H\006\222\001\003\020\364\003'
+  _globals['_PACKFULFILLMENTREQUEST'].fields_by_name['tracking_number']._loaded_options = None
+  _globals['_PACKFULFILLMENTREQUEST'].fields_by_name['tracking_number']._serialized_options = b'\272H\005r\003\030\310\001'
+  _globals['_PACKFULFILLMENTREQUEST'].fields_by_name['carrier']._loaded_options = None
+  _globals['_PACKFULFILLMENTREQUEST'].fields_by_name['carrier']._serialized_options = b'\272H\005r\003\030\310\001'
+  _globals['_COMPLETEFULFILLMENTREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_COMPLETEFULFILLMENTREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_COMPLETEFULFILLMENTREQUEST'].fields_by_name['fulfillment_id']._loaded_options = None
+  _globals['_COMPLETEFULFILLMENTREQUEST'].fields_by_name['fulfillment_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_COMPLETEFULFILLMENTREQUEST'].fields_by_name['version']._loaded_options = None
+  _globals['_COMPLETEFULFILLMENTREQUEST'].fields_by_name['version']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_COMPLETEFULFILLMENTREQUEST'].fields_by_name['lines']._loaded_options = None
+  _globals['_COMPLETEFULFILLMENTREQUEST'].fields_by_name['lines']._serialized_options = b'\272H\006\222\001\003\020\364\003'
+  _globals['_COMPLETEFULFILLMENTREQUEST'].fields_by_name['tracking_number']._loaded_options = None
+  _globals['_COMPLETEFULFILLMENTREQUEST'].fields_by_name['tracking_number']._serialized_options = b'\272H\005r\003\030\310\001'
+  _globals['_COMPLETEFULFILLMENTREQUEST'].fields_by_name['carrier']._loaded_options = None
+  _globals['_COMPLETEFULFILLMENTREQUEST'].fields_by_name['carrier']._serialized_options = b'\272H\005r\003\030\310\001'
   _globals['_FULFILLMENTSERVICE'].methods_by_name['ListFulfillments']._loaded_options = None
   _globals['_FULFILLMENTSERVICE'].methods_by_name['ListFulfillments']._serialized_options = b'\220\002\001\212\265\030\003\001\003\004\202\323\344\223\002\022\022\020/v1/fulfillments'
-  _globals['_FULFILLMENTSTATE']._serialized_start=872
-  _globals['_FULFILLMENTSTATE']._serialized_end=952
+  _globals['_FULFILLMENTSERVICE'].methods_by_name['PickFulfillment']._loaded_options = None
+  _globals['_FULFILLMENTSERVICE'].methods_by_name['PickFulfillment']._serialized_options = b'\212\265\030\003\001\003\004\202\323\344\223\002+\"&/v1/fulfillments/{fulfillment_id}:pick:\001*'
+  _globals['_FULFILLMENTSERVICE'].methods_by_name['PackFulfillment']._loaded_options = None
+  _globals['_FULFILLMENTSERVICE'].methods_by_name['PackFulfillment']._serialized_options = b'\212\265\030\003\001\003\004\202\323\344\223\002+\"&/v1/fulfillments/{fulfillment_id}:pack:\001*'
+  _globals['_FULFILLMENTSERVICE'].methods_by_name['CompleteFulfillment']._loaded_options = None
+  _globals['_FULFILLMENTSERVICE'].methods_by_name['CompleteFulfillment']._serialized_options = b'\212\265\030\003\001\003\004\202\323\344\223\002/\"*/v1/fulfillments/{fulfillment_id}:complete:\001*'
+  _globals['_FULFILLMENTSTATE']._serialized_start=2279
+  _globals['_FULFILLMENTSTATE']._serialized_end=2484
   _globals['_FULFILLMENT']._serialized_start=225
-  _globals['_FULFILLMENT']._serialized_end=544
-  _globals['_FULFILLMENTLINE']._serialized_start=546
-  _globals['_FULFILLMENTLINE']._serialized_end=615
-  _globals['_LISTFULFILLMENTSREQUEST']._serialized_start=618
-  _globals['_LISTFULFILLMENTSREQUEST']._serialized_end=761
-  _globals['_LISTFULFILLMENTSRESPONSE']._serialized_start=763
-  _globals['_LISTFULFILLMENTSRESPONSE']._serialized_end=870
-  _globals['_FULFILLMENTSERVICE']._serialized_start=955
-  _globals['_FULFILLMENTSERVICE']._serialized_end=1125
+  _globals['_FULFILLMENT']._serialized_end=748
+  _globals['_FULFILLMENTLINE']._serialized_start=751
+  _globals['_FULFILLMENTLINE']._serialized_end=889
+  _globals['_FULFILLMENTSTEP']._serialized_start=891
+  _globals['_FULFILLMENTSTEP']._serialized_end=994
+  _globals['_LISTFULFILLMENTSREQUEST']._serialized_start=997
+  _globals['_LISTFULFILLMENTSREQUEST']._serialized_end=1234
+  _globals['_LISTFULFILLMENTSRESPONSE']._serialized_start=1236
+  _globals['_LISTFULFILLMENTSRESPONSE']._serialized_end=1343
+  _globals['_PICKFULFILLMENTREQUEST']._serialized_start=1346
+  _globals['_PICKFULFILLMENTREQUEST']._serialized_end=1528
+  _globals['_PICKFULFILLMENTRESPONSE']._serialized_start=1530
+  _globals['_PICKFULFILLMENTRESPONSE']._serialized_end=1610
+  _globals['_PACKFULFILLMENTREQUEST']._serialized_start=1613
+  _globals['_PACKFULFILLMENTREQUEST']._serialized_end=1857
+  _globals['_PACKFULFILLMENTRESPONSE']._serialized_start=1859
+  _globals['_PACKFULFILLMENTRESPONSE']._serialized_end=1939
+  _globals['_COMPLETEFULFILLMENTREQUEST']._serialized_start=1942
+  _globals['_COMPLETEFULFILLMENTREQUEST']._serialized_end=2190
+  _globals['_COMPLETEFULFILLMENTRESPONSE']._serialized_start=2192
+  _globals['_COMPLETEFULFILLMENTRESPONSE']._serialized_end=2276
+  _globals['_FULFILLMENTSERVICE']._serialized_start=2487
+  _globals['_FULFILLMENTSERVICE']._serialized_end=3180
 # @@protoc_insertion_point(module_scope)

@@ -31,6 +31,14 @@ class _FulfillmentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Fulf
     """Not used."""
     FULFILLMENT_STATE_NEW: _FulfillmentState.ValueType  # 1
     """Nobody has begun."""
+    FULFILLMENT_STATE_PICKED: _FulfillmentState.ValueType  # 2
+    """Somebody has begun: some of it is picked."""
+    FULFILLMENT_STATE_PACKED: _FulfillmentState.ValueType  # 3
+    """All that is left to hand over is packed."""
+    FULFILLMENT_STATE_FULFILLED: _FulfillmentState.ValueType  # 4
+    """All was handed over that was not canceled."""
+    FULFILLMENT_STATE_CANCELED: _FulfillmentState.ValueType  # 5
+    """Canceled with nothing handed over."""
 
 class FulfillmentState(_FulfillmentState, metaclass=_FulfillmentStateEnumTypeWrapper):
     """How far a fulfillment has got."""
@@ -39,6 +47,14 @@ FULFILLMENT_STATE_UNSPECIFIED: FulfillmentState.ValueType  # 0
 """Not used."""
 FULFILLMENT_STATE_NEW: FulfillmentState.ValueType  # 1
 """Nobody has begun."""
+FULFILLMENT_STATE_PICKED: FulfillmentState.ValueType  # 2
+"""Somebody has begun: some of it is picked."""
+FULFILLMENT_STATE_PACKED: FulfillmentState.ValueType  # 3
+"""All that is left to hand over is packed."""
+FULFILLMENT_STATE_FULFILLED: FulfillmentState.ValueType  # 4
+"""All was handed over that was not canceled."""
+FULFILLMENT_STATE_CANCELED: FulfillmentState.ValueType  # 5
+"""Canceled with nothing handed over."""
 Global___FulfillmentState: _TypeAlias = FulfillmentState  # noqa: Y015
 
 @_typing.final
@@ -56,6 +72,12 @@ class Fulfillment(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     LINES_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    TRACKING_NUMBER_FIELD_NUMBER: _builtins.int
+    CARRIER_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    SHIP_TO_FIELD_NUMBER: _builtins.int
+    PICKUP_TIME_FIELD_NUMBER: _builtins.int
     fulfillment_id: _builtins.str
     """Id given here."""
     channel_id: _builtins.str
@@ -70,6 +92,12 @@ class Fulfillment(_message.Message):
     """How."""
     state: Global___FulfillmentState.ValueType
     """How far it has got."""
+    version: _builtins.int
+    """Grows with every change; what changes it names the version that it has seen."""
+    tracking_number: _builtins.str
+    """The carrier's number; empty when there is none."""
+    carrier: _builtins.str
+    """The carrier's name; empty when not told."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___FulfillmentLine]:
         """What."""
@@ -77,6 +105,18 @@ class Fulfillment(_message.Message):
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When it last changed."""
+
+    @_builtins.property
+    def ship_to(self) -> _order_pb2.Address:
+        """Where it goes; absent for a pickup."""
+
+    @_builtins.property
+    def pickup_time(self) -> _timestamp_pb2.Timestamp:
+        """When the buyer comes for it; absent when not told."""
 
     def __init__(
         self,
@@ -90,10 +130,16 @@ class Fulfillment(_message.Message):
         state: Global___FulfillmentState.ValueType = ...,
         lines: _abc.Iterable[Global___FulfillmentLine] | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        version: _builtins.int = ...,
+        tracking_number: _builtins.str = ...,
+        carrier: _builtins.str = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+        ship_to: _order_pb2.Address | None = ...,
+        pickup_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "pickup_time", b"pickup_time", "ship_to", b"ship_to", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "create_time", b"create_time", "fulfillment_id", b"fulfillment_id", "kind", b"kind", "lines", b"lines", "order_id", b"order_id", "outlet_id", b"outlet_id", "sale_id", b"sale_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["carrier", b"carrier", "channel_id", b"channel_id", "create_time", b"create_time", "fulfillment_id", b"fulfillment_id", "kind", b"kind", "lines", b"lines", "order_id", b"order_id", "outlet_id", b"outlet_id", "pickup_time", b"pickup_time", "sale_id", b"sale_id", "ship_to", b"ship_to", "state", b"state", "tracking_number", b"tracking_number", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -108,26 +154,68 @@ class FulfillmentLine(_message.Message):
     LINE_ID_FIELD_NUMBER: _builtins.int
     ITEM_ID_FIELD_NUMBER: _builtins.int
     QUANTITY_FIELD_NUMBER: _builtins.int
+    PICKED_FIELD_NUMBER: _builtins.int
+    PACKED_FIELD_NUMBER: _builtins.int
+    FULFILLED_FIELD_NUMBER: _builtins.int
+    CANCELED_FIELD_NUMBER: _builtins.int
     line_id: _builtins.str
     """The order's line."""
     item_id: _builtins.str
     """The item."""
     quantity: _builtins.str
-    """How many, decimal text."""
+    """How many, decimal text, as are all that follow."""
+    picked: _builtins.str
+    """How many are picked."""
+    packed: _builtins.str
+    """How many are packed; never more than picked."""
+    fulfilled: _builtins.str
+    """How many were handed over; never more than packed."""
+    canceled: _builtins.str
+    """How many will not be handed over."""
     def __init__(
         self,
         *,
         line_id: _builtins.str = ...,
         item_id: _builtins.str = ...,
         quantity: _builtins.str = ...,
+        picked: _builtins.str = ...,
+        packed: _builtins.str = ...,
+        fulfilled: _builtins.str = ...,
+        canceled: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_id", b"item_id", "line_id", b"line_id", "quantity", b"quantity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["canceled", b"canceled", "fulfilled", b"fulfilled", "item_id", b"item_id", "line_id", b"line_id", "packed", b"packed", "picked", b"picked", "quantity", b"quantity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FulfillmentLine: _TypeAlias = FulfillmentLine  # noqa: Y015
+
+@_typing.final
+class FulfillmentStep(_message.Message):
+    """How many of one line were picked, packed or handed over now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINE_ID_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    line_id: _builtins.str
+    """The order's line."""
+    quantity: _builtins.str
+    """How many more, above zero, decimal text."""
+    def __init__(
+        self,
+        *,
+        line_id: _builtins.str = ...,
+        quantity: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["line_id", b"line_id", "quantity", b"quantity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FulfillmentStep: _TypeAlias = FulfillmentStep  # noqa: Y015
 
 @_typing.final
 class ListFulfillmentsRequest(_message.Message):
@@ -139,14 +227,20 @@ class ListFulfillmentsRequest(_message.Message):
     ORDER_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
     outlet_id: _builtins.str
     """Only this outlet's; empty means all."""
     order_id: _builtins.str
-    """Only this order's; empty means all."""
+    """Only the orders' with this id, of any channel; empty means all."""
     page_size: _builtins.int
     """At most this many; 0 means 100."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
+    state: Global___FulfillmentState.ValueType
+    """Only those in this state; unspecified means all."""
+    channel_id: _builtins.str
+    """Only this channel's; empty means all."""
     def __init__(
         self,
         *,
@@ -154,10 +248,12 @@ class ListFulfillmentsRequest(_message.Message):
         order_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        state: Global___FulfillmentState.ValueType = ...,
+        channel_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id", "outlet_id", b"outlet_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "order_id", b"order_id", "outlet_id", b"outlet_id", "page_size", b"page_size", "page_token", b"page_token", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -190,3 +286,205 @@ class ListFulfillmentsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListFulfillmentsResponse: _TypeAlias = ListFulfillmentsResponse  # noqa: Y015
+
+@_typing.final
+class PickFulfillmentRequest(_message.Message):
+    """Request of PickFulfillment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    FULFILLMENT_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller, unique per change; a repeat is answered as the first time."""
+    fulfillment_id: _builtins.str
+    """The fulfillment."""
+    version: _builtins.int
+    """The version that the caller has seen; another one is refused (VERSION_CONFLICT). 0 means
+    whatever it is.
+    """
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___FulfillmentStep]:
+        """How many of which lines; none means all that is left."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        fulfillment_id: _builtins.str = ...,
+        version: _builtins.int = ...,
+        lines: _abc.Iterable[Global___FulfillmentStep] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fulfillment_id", b"fulfillment_id", "lines", b"lines", "request_id", b"request_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PickFulfillmentRequest: _TypeAlias = PickFulfillmentRequest  # noqa: Y015
+
+@_typing.final
+class PickFulfillmentResponse(_message.Message):
+    """Response of PickFulfillment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FULFILLMENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def fulfillment(self) -> Global___Fulfillment:
+        """The fulfillment."""
+
+    def __init__(
+        self,
+        *,
+        fulfillment: Global___Fulfillment | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fulfillment", b"fulfillment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fulfillment", b"fulfillment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PickFulfillmentResponse: _TypeAlias = PickFulfillmentResponse  # noqa: Y015
+
+@_typing.final
+class PackFulfillmentRequest(_message.Message):
+    """Request of PackFulfillment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    FULFILLMENT_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    TRACKING_NUMBER_FIELD_NUMBER: _builtins.int
+    CARRIER_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller, unique per change; a repeat is answered as the first time."""
+    fulfillment_id: _builtins.str
+    """The fulfillment."""
+    version: _builtins.int
+    """The version that the caller has seen; another one is refused (VERSION_CONFLICT). 0 means
+    whatever it is.
+    """
+    tracking_number: _builtins.str
+    """The carrier's number, which the store then shows; empty leaves it as it is."""
+    carrier: _builtins.str
+    """The carrier's name; empty leaves it as it is."""
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___FulfillmentStep]:
+        """How many of which lines; none means all that is left."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        fulfillment_id: _builtins.str = ...,
+        version: _builtins.int = ...,
+        lines: _abc.Iterable[Global___FulfillmentStep] | None = ...,
+        tracking_number: _builtins.str = ...,
+        carrier: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["carrier", b"carrier", "fulfillment_id", b"fulfillment_id", "lines", b"lines", "request_id", b"request_id", "tracking_number", b"tracking_number", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PackFulfillmentRequest: _TypeAlias = PackFulfillmentRequest  # noqa: Y015
+
+@_typing.final
+class PackFulfillmentResponse(_message.Message):
+    """Response of PackFulfillment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FULFILLMENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def fulfillment(self) -> Global___Fulfillment:
+        """The fulfillment."""
+
+    def __init__(
+        self,
+        *,
+        fulfillment: Global___Fulfillment | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fulfillment", b"fulfillment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fulfillment", b"fulfillment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PackFulfillmentResponse: _TypeAlias = PackFulfillmentResponse  # noqa: Y015
+
+@_typing.final
+class CompleteFulfillmentRequest(_message.Message):
+    """Request of CompleteFulfillment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    FULFILLMENT_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    TRACKING_NUMBER_FIELD_NUMBER: _builtins.int
+    CARRIER_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller, unique per change; a repeat is answered as the first time."""
+    fulfillment_id: _builtins.str
+    """The fulfillment."""
+    version: _builtins.int
+    """The version that the caller has seen; another one is refused (VERSION_CONFLICT). 0 means
+    whatever it is.
+    """
+    tracking_number: _builtins.str
+    """The carrier's number, which the store then shows; empty leaves it as it is."""
+    carrier: _builtins.str
+    """The carrier's name; empty leaves it as it is."""
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___FulfillmentStep]:
+        """How many of which lines; none means all that is left."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        fulfillment_id: _builtins.str = ...,
+        version: _builtins.int = ...,
+        lines: _abc.Iterable[Global___FulfillmentStep] | None = ...,
+        tracking_number: _builtins.str = ...,
+        carrier: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["carrier", b"carrier", "fulfillment_id", b"fulfillment_id", "lines", b"lines", "request_id", b"request_id", "tracking_number", b"tracking_number", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompleteFulfillmentRequest: _TypeAlias = CompleteFulfillmentRequest  # noqa: Y015
+
+@_typing.final
+class CompleteFulfillmentResponse(_message.Message):
+    """Response of CompleteFulfillment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FULFILLMENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def fulfillment(self) -> Global___Fulfillment:
+        """The fulfillment."""
+
+    def __init__(
+        self,
+        *,
+        fulfillment: Global___Fulfillment | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fulfillment", b"fulfillment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fulfillment", b"fulfillment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompleteFulfillmentResponse: _TypeAlias = CompleteFulfillmentResponse  # noqa: Y015

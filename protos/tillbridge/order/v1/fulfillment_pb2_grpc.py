@@ -40,6 +40,21 @@ class FulfillmentServiceStub:
                 request_serializer=tillbridge_dot_order_dot_v1_dot_fulfillment__pb2.ListFulfillmentsRequest.SerializeToString,
                 response_deserializer=tillbridge_dot_order_dot_v1_dot_fulfillment__pb2.ListFulfillmentsResponse.FromString,
                 _registered_method=True)
+        self.PickFulfillment = channel.unary_unary(
+                '/tillbridge.order.v1.FulfillmentService/PickFulfillment',
+                request_serializer=tillbridge_dot_order_dot_v1_dot_fulfillment__pb2.PickFulfillmentRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_order_dot_v1_dot_fulfillment__pb2.PickFulfillmentResponse.FromString,
+                _registered_method=True)
+        self.PackFulfillment = channel.unary_unary(
+                '/tillbridge.order.v1.FulfillmentService/PackFulfillment',
+                request_serializer=tillbridge_dot_order_dot_v1_dot_fulfillment__pb2.PackFulfillmentRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_order_dot_v1_dot_fulfillment__pb2.PackFulfillmentResponse.FromString,
+                _registered_method=True)
+        self.CompleteFulfillment = channel.unary_unary(
+                '/tillbridge.order.v1.FulfillmentService/CompleteFulfillment',
+                request_serializer=tillbridge_dot_order_dot_v1_dot_fulfillment__pb2.CompleteFulfillmentRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_order_dot_v1_dot_fulfillment__pb2.CompleteFulfillmentResponse.FromString,
+                _registered_method=True)
 
 
 class FulfillmentServiceServicer:
@@ -53,6 +68,35 @@ class FulfillmentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PickFulfillment(self, request, context):
+        """Notes what was taken from the shelf.
+        Errors: FULFILLMENT_NOT_FOUND, FULFILLMENT_ENDED, VERSION_CONFLICT, QUANTITY_EXCEEDS_ORDERED,
+        INVALID_FIELD, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PackFulfillment(self, request, context):
+        """Notes what was packed; what was not picked yet counts as picked.
+        Errors: FULFILLMENT_NOT_FOUND, FULFILLMENT_ENDED, VERSION_CONFLICT, QUANTITY_EXCEEDS_ORDERED,
+        INVALID_FIELD, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompleteFulfillment(self, request, context):
+        """Notes what was handed to the buyer, the merchant's driver or a carrier, in full or in part; what
+        was not packed yet counts as packed. The order's sale is COMPLETED when nothing is left to hand
+        over. A pickup is not handed over before it is paid.
+        Errors: FULFILLMENT_NOT_FOUND, FULFILLMENT_ENDED, VERSION_CONFLICT, SALE_UNPAID,
+        QUANTITY_EXCEEDS_ORDERED, INVALID_FIELD, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_FulfillmentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +104,21 @@ def add_FulfillmentServiceServicer_to_server(servicer, server):
                     servicer.ListFulfillments,
                     request_deserializer=tillbridge_dot_order_dot_v1_dot_fulfillment__pb2.ListFulfillmentsRequest.FromString,
                     response_serializer=tillbridge_dot_order_dot_v1_dot_fulfillment__pb2.ListFulfillmentsResponse.SerializeToString,
+            ),
+            'PickFulfillment': grpc.unary_unary_rpc_method_handler(
+                    servicer.PickFulfillment,
+                    request_deserializer=tillbridge_dot_order_dot_v1_dot_fulfillment__pb2.PickFulfillmentRequest.FromString,
+                    response_serializer=tillbridge_dot_order_dot_v1_dot_fulfillment__pb2.PickFulfillmentResponse.SerializeToString,
+            ),
+            'PackFulfillment': grpc.unary_unary_rpc_method_handler(
+                    servicer.PackFulfillment,
+                    request_deserializer=tillbridge_dot_order_dot_v1_dot_fulfillment__pb2.PackFulfillmentRequest.FromString,
+                    response_serializer=tillbridge_dot_order_dot_v1_dot_fulfillment__pb2.PackFulfillmentResponse.SerializeToString,
+            ),
+            'CompleteFulfillment': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompleteFulfillment,
+                    request_deserializer=tillbridge_dot_order_dot_v1_dot_fulfillment__pb2.CompleteFulfillmentRequest.FromString,
+                    response_serializer=tillbridge_dot_order_dot_v1_dot_fulfillment__pb2.CompleteFulfillmentResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +149,87 @@ class FulfillmentService:
             '/tillbridge.order.v1.FulfillmentService/ListFulfillments',
             tillbridge_dot_order_dot_v1_dot_fulfillment__pb2.ListFulfillmentsRequest.SerializeToString,
             tillbridge_dot_order_dot_v1_dot_fulfillment__pb2.ListFulfillmentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PickFulfillment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.order.v1.FulfillmentService/PickFulfillment',
+            tillbridge_dot_order_dot_v1_dot_fulfillment__pb2.PickFulfillmentRequest.SerializeToString,
+            tillbridge_dot_order_dot_v1_dot_fulfillment__pb2.PickFulfillmentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PackFulfillment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.order.v1.FulfillmentService/PackFulfillment',
+            tillbridge_dot_order_dot_v1_dot_fulfillment__pb2.PackFulfillmentRequest.SerializeToString,
+            tillbridge_dot_order_dot_v1_dot_fulfillment__pb2.PackFulfillmentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompleteFulfillment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.order.v1.FulfillmentService/CompleteFulfillment',
+            tillbridge_dot_order_dot_v1_dot_fulfillment__pb2.CompleteFulfillmentRequest.SerializeToString,
+            tillbridge_dot_order_dot_v1_dot_fulfillment__pb2.CompleteFulfillmentResponse.FromString,
             options,
             channel_credentials,
             insecure,

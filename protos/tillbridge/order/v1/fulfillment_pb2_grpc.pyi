@@ -35,6 +35,23 @@ class FulfillmentServiceStub:
     def __new__(cls, channel: _aio.Channel) -> FulfillmentServiceAsyncStub: ...
     ListFulfillments: _grpc.UnaryUnaryMultiCallable[_fulfillment_pb2.ListFulfillmentsRequest, _fulfillment_pb2.ListFulfillmentsResponse]
     """Lists fulfillments, newest first. Errors: INVALID_PAGE_TOKEN."""
+    PickFulfillment: _grpc.UnaryUnaryMultiCallable[_fulfillment_pb2.PickFulfillmentRequest, _fulfillment_pb2.PickFulfillmentResponse]
+    """Notes what was taken from the shelf.
+    Errors: FULFILLMENT_NOT_FOUND, FULFILLMENT_ENDED, VERSION_CONFLICT, QUANTITY_EXCEEDS_ORDERED,
+    INVALID_FIELD, REQUEST_ID_REUSED.
+    """
+    PackFulfillment: _grpc.UnaryUnaryMultiCallable[_fulfillment_pb2.PackFulfillmentRequest, _fulfillment_pb2.PackFulfillmentResponse]
+    """Notes what was packed; what was not picked yet counts as picked.
+    Errors: FULFILLMENT_NOT_FOUND, FULFILLMENT_ENDED, VERSION_CONFLICT, QUANTITY_EXCEEDS_ORDERED,
+    INVALID_FIELD, REQUEST_ID_REUSED.
+    """
+    CompleteFulfillment: _grpc.UnaryUnaryMultiCallable[_fulfillment_pb2.CompleteFulfillmentRequest, _fulfillment_pb2.CompleteFulfillmentResponse]
+    """Notes what was handed to the buyer, the merchant's driver or a carrier, in full or in part; what
+    was not packed yet counts as packed. The order's sale is COMPLETED when nothing is left to hand
+    over. A pickup is not handed over before it is paid.
+    Errors: FULFILLMENT_NOT_FOUND, FULFILLMENT_ENDED, VERSION_CONFLICT, SALE_UNPAID,
+    QUANTITY_EXCEEDS_ORDERED, INVALID_FIELD, REQUEST_ID_REUSED.
+    """
 
 @_typing.type_check_only
 class FulfillmentServiceAsyncStub(FulfillmentServiceStub):
@@ -43,6 +60,23 @@ class FulfillmentServiceAsyncStub(FulfillmentServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListFulfillments: _aio.UnaryUnaryMultiCallable[_fulfillment_pb2.ListFulfillmentsRequest, _fulfillment_pb2.ListFulfillmentsResponse]  # type: ignore[assignment]
     """Lists fulfillments, newest first. Errors: INVALID_PAGE_TOKEN."""
+    PickFulfillment: _aio.UnaryUnaryMultiCallable[_fulfillment_pb2.PickFulfillmentRequest, _fulfillment_pb2.PickFulfillmentResponse]  # type: ignore[assignment]
+    """Notes what was taken from the shelf.
+    Errors: FULFILLMENT_NOT_FOUND, FULFILLMENT_ENDED, VERSION_CONFLICT, QUANTITY_EXCEEDS_ORDERED,
+    INVALID_FIELD, REQUEST_ID_REUSED.
+    """
+    PackFulfillment: _aio.UnaryUnaryMultiCallable[_fulfillment_pb2.PackFulfillmentRequest, _fulfillment_pb2.PackFulfillmentResponse]  # type: ignore[assignment]
+    """Notes what was packed; what was not picked yet counts as picked.
+    Errors: FULFILLMENT_NOT_FOUND, FULFILLMENT_ENDED, VERSION_CONFLICT, QUANTITY_EXCEEDS_ORDERED,
+    INVALID_FIELD, REQUEST_ID_REUSED.
+    """
+    CompleteFulfillment: _aio.UnaryUnaryMultiCallable[_fulfillment_pb2.CompleteFulfillmentRequest, _fulfillment_pb2.CompleteFulfillmentResponse]  # type: ignore[assignment]
+    """Notes what was handed to the buyer, the merchant's driver or a carrier, in full or in part; what
+    was not packed yet counts as packed. The order's sale is COMPLETED when nothing is left to hand
+    over. A pickup is not handed over before it is paid.
+    Errors: FULFILLMENT_NOT_FOUND, FULFILLMENT_ENDED, VERSION_CONFLICT, SALE_UNPAID,
+    QUANTITY_EXCEEDS_ORDERED, INVALID_FIELD, REQUEST_ID_REUSED.
+    """
 
 class FulfillmentServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns the fulfillments of orders whose channel has them managed in the point of sale."""
@@ -54,5 +88,40 @@ class FulfillmentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_fulfillment_pb2.ListFulfillmentsResponse, _abc.Awaitable[_fulfillment_pb2.ListFulfillmentsResponse]]:
         """Lists fulfillments, newest first. Errors: INVALID_PAGE_TOKEN."""
+
+    @_abc_1.abstractmethod
+    def PickFulfillment(
+        self,
+        request: _fulfillment_pb2.PickFulfillmentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fulfillment_pb2.PickFulfillmentResponse, _abc.Awaitable[_fulfillment_pb2.PickFulfillmentResponse]]:
+        """Notes what was taken from the shelf.
+        Errors: FULFILLMENT_NOT_FOUND, FULFILLMENT_ENDED, VERSION_CONFLICT, QUANTITY_EXCEEDS_ORDERED,
+        INVALID_FIELD, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def PackFulfillment(
+        self,
+        request: _fulfillment_pb2.PackFulfillmentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fulfillment_pb2.PackFulfillmentResponse, _abc.Awaitable[_fulfillment_pb2.PackFulfillmentResponse]]:
+        """Notes what was packed; what was not picked yet counts as picked.
+        Errors: FULFILLMENT_NOT_FOUND, FULFILLMENT_ENDED, VERSION_CONFLICT, QUANTITY_EXCEEDS_ORDERED,
+        INVALID_FIELD, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def CompleteFulfillment(
+        self,
+        request: _fulfillment_pb2.CompleteFulfillmentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fulfillment_pb2.CompleteFulfillmentResponse, _abc.Awaitable[_fulfillment_pb2.CompleteFulfillmentResponse]]:
+        """Notes what was handed to the buyer, the merchant's driver or a carrier, in full or in part; what
+        was not packed yet counts as packed. The order's sale is COMPLETED when nothing is left to hand
+        over. A pickup is not handed over before it is paid.
+        Errors: FULFILLMENT_NOT_FOUND, FULFILLMENT_ENDED, VERSION_CONFLICT, SALE_UNPAID,
+        QUANTITY_EXCEEDS_ORDERED, INVALID_FIELD, REQUEST_ID_REUSED.
+        """
 
 def add_FulfillmentServiceServicer_to_server(servicer: FulfillmentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -11,6 +11,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.type import date_pb2 as _date_pb2
 from google.type import money_pb2 as _money_pb2
+from tillbridge.attention.v1 import attention_pb2 as _attention_pb2
 from tillbridge.errors.v1 import errors_pb2 as _errors_pb2
 import builtins as _builtins
 import sys
@@ -38,7 +39,13 @@ class _PaymentStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Payment
     PAYMENT_STATUS_CANCELED: _PaymentStatus.ValueType  # 3
     """Canceled."""
     PAYMENT_STATUS_REFUNDED: _PaymentStatus.ValueType  # 4
-    """Refunded, in full or in part. It was paid before, so it counts as paid here."""
+    """Refunded in full. It was paid before, so it counts as paid here."""
+    PAYMENT_STATUS_PARTIALLY_REFUNDED: _PaymentStatus.ValueType  # 5
+    """Refunded in part; counts as paid here."""
+    PAYMENT_STATUS_OTHER: _PaymentStatus.ValueType  # 6
+    """A status of the merchant's own, or one that is not known here: counts as not paid, since what
+    it means is not told. `store_payment_status` keeps the store's word for it.
+    """
 
 class PaymentStatus(_PaymentStatus, metaclass=_PaymentStatusEnumTypeWrapper):
     """How far the store says that an order is paid."""
@@ -52,7 +59,13 @@ PAYMENT_STATUS_PAID: PaymentStatus.ValueType  # 2
 PAYMENT_STATUS_CANCELED: PaymentStatus.ValueType  # 3
 """Canceled."""
 PAYMENT_STATUS_REFUNDED: PaymentStatus.ValueType  # 4
-"""Refunded, in full or in part. It was paid before, so it counts as paid here."""
+"""Refunded in full. It was paid before, so it counts as paid here."""
+PAYMENT_STATUS_PARTIALLY_REFUNDED: PaymentStatus.ValueType  # 5
+"""Refunded in part; counts as paid here."""
+PAYMENT_STATUS_OTHER: PaymentStatus.ValueType  # 6
+"""A status of the merchant's own, or one that is not known here: counts as not paid, since what
+it means is not told. `store_payment_status` keeps the store's word for it.
+"""
 Global___PaymentStatus: _TypeAlias = PaymentStatus  # noqa: Y015
 
 class _FulfillmentKind:
@@ -83,6 +96,134 @@ FULFILLMENT_KIND_PICKUP: FulfillmentKind.ValueType  # 3
 """Fetched by the buyer at an outlet."""
 Global___FulfillmentKind: _TypeAlias = FulfillmentKind  # noqa: Y015
 
+class _FulfillmentStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FulfillmentStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FulfillmentStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FULFILLMENT_STATUS_UNSPECIFIED: _FulfillmentStatus.ValueType  # 0
+    """Not told."""
+    FULFILLMENT_STATUS_AWAITING_PROCESSING: _FulfillmentStatus.ValueType  # 1
+    """Nobody has begun."""
+    FULFILLMENT_STATUS_PROCESSING: _FulfillmentStatus.ValueType  # 2
+    """Being picked or packed."""
+    FULFILLMENT_STATUS_READY_FOR_PICKUP: _FulfillmentStatus.ValueType  # 3
+    """Waits at its outlet for the buyer."""
+    FULFILLMENT_STATUS_OUT_FOR_DELIVERY: _FulfillmentStatus.ValueType  # 4
+    """On its way with the merchant."""
+    FULFILLMENT_STATUS_SHIPPED: _FulfillmentStatus.ValueType  # 5
+    """Handed to a carrier."""
+    FULFILLMENT_STATUS_DELIVERED: _FulfillmentStatus.ValueType  # 6
+    """With the buyer."""
+    FULFILLMENT_STATUS_WILL_NOT_DELIVER: _FulfillmentStatus.ValueType  # 7
+    """Will not be handed over."""
+    FULFILLMENT_STATUS_RETURNED: _FulfillmentStatus.ValueType  # 8
+    """Came back."""
+    FULFILLMENT_STATUS_OTHER: _FulfillmentStatus.ValueType  # 9
+    """A status of the merchant's own, or one that is not known here; `store_fulfillment_status` keeps
+    the store's word for it.
+    """
+
+class FulfillmentStatus(_FulfillmentStatus, metaclass=_FulfillmentStatusEnumTypeWrapper):
+    """How far the store says that an order is handed over."""
+
+FULFILLMENT_STATUS_UNSPECIFIED: FulfillmentStatus.ValueType  # 0
+"""Not told."""
+FULFILLMENT_STATUS_AWAITING_PROCESSING: FulfillmentStatus.ValueType  # 1
+"""Nobody has begun."""
+FULFILLMENT_STATUS_PROCESSING: FulfillmentStatus.ValueType  # 2
+"""Being picked or packed."""
+FULFILLMENT_STATUS_READY_FOR_PICKUP: FulfillmentStatus.ValueType  # 3
+"""Waits at its outlet for the buyer."""
+FULFILLMENT_STATUS_OUT_FOR_DELIVERY: FulfillmentStatus.ValueType  # 4
+"""On its way with the merchant."""
+FULFILLMENT_STATUS_SHIPPED: FulfillmentStatus.ValueType  # 5
+"""Handed to a carrier."""
+FULFILLMENT_STATUS_DELIVERED: FulfillmentStatus.ValueType  # 6
+"""With the buyer."""
+FULFILLMENT_STATUS_WILL_NOT_DELIVER: FulfillmentStatus.ValueType  # 7
+"""Will not be handed over."""
+FULFILLMENT_STATUS_RETURNED: FulfillmentStatus.ValueType  # 8
+"""Came back."""
+FULFILLMENT_STATUS_OTHER: FulfillmentStatus.ValueType  # 9
+"""A status of the merchant's own, or one that is not known here; `store_fulfillment_status` keeps
+the store's word for it.
+"""
+Global___FulfillmentStatus: _TypeAlias = FulfillmentStatus  # noqa: Y015
+
+class _DiscountKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DiscountKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DiscountKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DISCOUNT_KIND_UNSPECIFIED: _DiscountKind.ValueType  # 0
+    """Not told."""
+    DISCOUNT_KIND_ORDER: _DiscountKind.ValueType  # 1
+    """Off the whole order, by hand or by a rule of the store."""
+    DISCOUNT_KIND_COUPON: _DiscountKind.ValueType  # 2
+    """By a coupon."""
+    DISCOUNT_KIND_VOLUME: _DiscountKind.ValueType  # 3
+    """For buying much."""
+    DISCOUNT_KIND_CUSTOMER_GROUP: _DiscountKind.ValueType  # 4
+    """For belonging to a group of customers."""
+
+class DiscountKind(_DiscountKind, metaclass=_DiscountKindEnumTypeWrapper):
+    """Why something is taken off."""
+
+DISCOUNT_KIND_UNSPECIFIED: DiscountKind.ValueType  # 0
+"""Not told."""
+DISCOUNT_KIND_ORDER: DiscountKind.ValueType  # 1
+"""Off the whole order, by hand or by a rule of the store."""
+DISCOUNT_KIND_COUPON: DiscountKind.ValueType  # 2
+"""By a coupon."""
+DISCOUNT_KIND_VOLUME: DiscountKind.ValueType  # 3
+"""For buying much."""
+DISCOUNT_KIND_CUSTOMER_GROUP: DiscountKind.ValueType  # 4
+"""For belonging to a group of customers."""
+Global___DiscountKind: _TypeAlias = DiscountKind  # noqa: Y015
+
+class _ChargeKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ChargeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChargeKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHARGE_KIND_UNSPECIFIED: _ChargeKind.ValueType  # 0
+    """Not known; refused."""
+    CHARGE_KIND_TIP: _ChargeKind.ValueType  # 1
+    """A tip."""
+    CHARGE_KIND_SURCHARGE: _ChargeKind.ValueType  # 2
+    """A surcharge, such as for a way to pay."""
+    CHARGE_KIND_FEE: _ChargeKind.ValueType  # 3
+    """A fee, such as for handling or a gift wrap."""
+    CHARGE_KIND_ROUNDING: _ChargeKind.ValueType  # 4
+    """The cents that rounding of the parts leaves over, so that a sale adds up to its total."""
+    CHARGE_KIND_REFUND: _ChargeKind.ValueType  # 5
+    """What was given back beyond the worth of the goods that came back, or withheld from it; in
+    return sales only.
+    """
+
+class ChargeKind(_ChargeKind, metaclass=_ChargeKindEnumTypeWrapper):
+    """What is charged beside goods and shipping."""
+
+CHARGE_KIND_UNSPECIFIED: ChargeKind.ValueType  # 0
+"""Not known; refused."""
+CHARGE_KIND_TIP: ChargeKind.ValueType  # 1
+"""A tip."""
+CHARGE_KIND_SURCHARGE: ChargeKind.ValueType  # 2
+"""A surcharge, such as for a way to pay."""
+CHARGE_KIND_FEE: ChargeKind.ValueType  # 3
+"""A fee, such as for handling or a gift wrap."""
+CHARGE_KIND_ROUNDING: ChargeKind.ValueType  # 4
+"""The cents that rounding of the parts leaves over, so that a sale adds up to its total."""
+CHARGE_KIND_REFUND: ChargeKind.ValueType  # 5
+"""What was given back beyond the worth of the goods that came back, or withheld from it; in
+return sales only.
+"""
+Global___ChargeKind: _TypeAlias = ChargeKind  # noqa: Y015
+
 class _OrderState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -104,7 +245,9 @@ class _OrderStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OrderState
     ORDER_STATE_POSTED: _OrderState.ValueType  # 6
     """Its sale exists."""
     ORDER_STATE_CANCELED: _OrderState.ValueType  # 7
-    """Canceled before it was posted; nothing is held."""
+    """Canceled with nothing handed over: nothing is held any more, and a sale that was posted already
+    is void or came back whole.
+    """
 
 class OrderState(_OrderState, metaclass=_OrderStateEnumTypeWrapper):
     """How far an order has got."""
@@ -124,7 +267,9 @@ ORDER_STATE_HELD: OrderState.ValueType  # 5
 ORDER_STATE_POSTED: OrderState.ValueType  # 6
 """Its sale exists."""
 ORDER_STATE_CANCELED: OrderState.ValueType  # 7
-"""Canceled before it was posted; nothing is held."""
+"""Canceled with nothing handed over: nothing is held any more, and a sale that was posted already
+is void or came back whole.
+"""
 Global___OrderState: _TypeAlias = OrderState  # noqa: Y015
 
 class _SaleState:
@@ -139,6 +284,14 @@ class _SaleStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SaleState.V
     """Waits for its fulfillment."""
     SALE_STATE_COMPLETED: _SaleState.ValueType  # 2
     """Done."""
+    SALE_STATE_PARKED: _SaleState.ValueType  # 3
+    """Put aside at the till; no sale yet: it takes no stock and its payments do not count."""
+    SALE_STATE_VOIDED: _SaleState.ValueType  # 4
+    """Taken back whole: its stock is back and its payments do not count. Final."""
+    SALE_STATE_LAYBY: _SaleState.ValueType  # 5
+    """Put by for the buyer, who pays bit by bit; its stock is taken."""
+    SALE_STATE_ON_ACCOUNT: _SaleState.ValueType  # 6
+    """Taken home and charged to the buyer's account; its stock is taken."""
 
 class SaleState(_SaleState, metaclass=_SaleStateEnumTypeWrapper):
     """Whether a sale is settled."""
@@ -149,6 +302,14 @@ SALE_STATE_OPEN: SaleState.ValueType  # 1
 """Waits for its fulfillment."""
 SALE_STATE_COMPLETED: SaleState.ValueType  # 2
 """Done."""
+SALE_STATE_PARKED: SaleState.ValueType  # 3
+"""Put aside at the till; no sale yet: it takes no stock and its payments do not count."""
+SALE_STATE_VOIDED: SaleState.ValueType  # 4
+"""Taken back whole: its stock is back and its payments do not count. Final."""
+SALE_STATE_LAYBY: SaleState.ValueType  # 5
+"""Put by for the buyer, who pays bit by bit; its stock is taken."""
+SALE_STATE_ON_ACCOUNT: SaleState.ValueType  # 6
+"""Taken home and charged to the buyer's account; its stock is taken."""
 Global___SaleState: _TypeAlias = SaleState  # noqa: Y015
 
 class _SaleOrigin:
@@ -176,6 +337,204 @@ SALE_ORIGIN_ONLINE: SaleOrigin.ValueType  # 2
 Global___SaleOrigin: _TypeAlias = SaleOrigin  # noqa: Y015
 
 @_typing.final
+class Discount(_message.Message):
+    """Something taken off a whole order or sale."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    kind: Global___DiscountKind.ValueType
+    """Why."""
+    name: _builtins.str
+    """Name as the buyer saw it; may be empty."""
+    code: _builtins.str
+    """Code of the coupon; empty where there is none."""
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """How much; above zero."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___DiscountKind.ValueType = ...,
+        name: _builtins.str = ...,
+        code: _builtins.str = ...,
+        amount: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "code", b"code", "kind", b"kind", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Discount: _TypeAlias = Discount  # noqa: Y015
+
+@_typing.final
+class Charge(_message.Message):
+    """Something charged beside goods and shipping."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    TAX_FIELD_NUMBER: _builtins.int
+    kind: Global___ChargeKind.ValueType
+    """What for."""
+    name: _builtins.str
+    """Name as the buyer saw it; may be empty."""
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """How much, with its tax; below zero only for ROUNDING and REFUND."""
+
+    @_builtins.property
+    def tax(self) -> _money_pb2.Money:
+        """The tax in it; absent means none."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___ChargeKind.ValueType = ...,
+        name: _builtins.str = ...,
+        amount: _money_pb2.Money | None = ...,
+        tax: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "tax", b"tax"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "kind", b"kind", "name", b"name", "tax", b"tax"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Charge: _TypeAlias = Charge  # noqa: Y015
+
+@_typing.final
+class OrderPayment(_message.Message):
+    """A payment as the store tells it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METHOD_FIELD_NUMBER: _builtins.int
+    PROCESSOR_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    PAY_TIME_FIELD_NUMBER: _builtins.int
+    method: _builtins.str
+    """Name of the payment method as the buyer saw it."""
+    processor: _builtins.str
+    """Name of the integrated processor; empty for an unintegrated method (ORD-06, ORD-07)."""
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """How much; above zero."""
+
+    @_builtins.property
+    def pay_time(self) -> _timestamp_pb2.Timestamp:
+        """When. Absent means: when it arrived."""
+
+    def __init__(
+        self,
+        *,
+        method: _builtins.str = ...,
+        processor: _builtins.str = ...,
+        amount: _money_pb2.Money | None = ...,
+        pay_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "pay_time", b"pay_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "method", b"method", "pay_time", b"pay_time", "processor", b"processor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderPayment: _TypeAlias = OrderPayment  # noqa: Y015
+
+@_typing.final
+class OrderRefund(_message.Message):
+    """Money that was given back, as the store tells it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REFUND_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    REFUND_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    refund_id: _builtins.str
+    """The store's id of it, or one that is derived from its contents; unique in the order. The same
+    refund twice is once (BEY-13).
+    """
+    reason: _builtins.str
+    """Why, in the merchant's words; may be empty."""
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """How much; above zero."""
+
+    @_builtins.property
+    def refund_time(self) -> _timestamp_pb2.Timestamp:
+        """When. Absent means: when it arrived."""
+
+    def __init__(
+        self,
+        *,
+        refund_id: _builtins.str = ...,
+        amount: _money_pb2.Money | None = ...,
+        refund_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "refund_time", b"refund_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "reason", b"reason", "refund_id", b"refund_id", "refund_time", b"refund_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderRefund: _TypeAlias = OrderRefund  # noqa: Y015
+
+@_typing.final
+class Address(_message.Message):
+    """Where somebody is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STREET_FIELD_NUMBER: _builtins.int
+    CITY_FIELD_NUMBER: _builtins.int
+    POSTAL_CODE_FIELD_NUMBER: _builtins.int
+    REGION_CODE_FIELD_NUMBER: _builtins.int
+    COUNTRY_CODE_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of who receives there; may be empty."""
+    street: _builtins.str
+    """Street and number, all lines; may be empty."""
+    city: _builtins.str
+    """City; may be empty."""
+    postal_code: _builtins.str
+    """Postal code; may be empty."""
+    region_code: _builtins.str
+    """State or province as the country codes it, such as `NY`; may be empty."""
+    country_code: _builtins.str
+    """Country, ISO 3166-1 alpha-2, upper case, such as `NO`; may be empty."""
+    phone: _builtins.str
+    """Telephone number; may be empty."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        street: _builtins.str = ...,
+        city: _builtins.str = ...,
+        postal_code: _builtins.str = ...,
+        region_code: _builtins.str = ...,
+        country_code: _builtins.str = ...,
+        phone: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["city", b"city", "country_code", b"country_code", "name", b"name", "phone", b"phone", "postal_code", b"postal_code", "region_code", b"region_code", "street", b"street"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Address: _TypeAlias = Address  # noqa: Y015
+
+@_typing.final
 class OrderDocument(_message.Message):
     """An order as the store has it."""
 
@@ -200,12 +559,26 @@ class OrderDocument(_message.Message):
     PRICES_INCLUDE_TAX_FIELD_NUMBER: _builtins.int
     TOTAL_FIELD_NUMBER: _builtins.int
     SOURCE_DOCUMENT_FIELD_NUMBER: _builtins.int
+    DISCOUNTS_FIELD_NUMBER: _builtins.int
+    CHARGES_FIELD_NUMBER: _builtins.int
+    SHIPPING_TAX_FIELD_NUMBER: _builtins.int
+    PAYMENTS_FIELD_NUMBER: _builtins.int
+    REFUNDS_FIELD_NUMBER: _builtins.int
+    STORE_PAYMENT_STATUS_FIELD_NUMBER: _builtins.int
+    FULFILLMENT_STATUS_FIELD_NUMBER: _builtins.int
+    STORE_FULFILLMENT_STATUS_FIELD_NUMBER: _builtins.int
+    TRACKING_NUMBER_FIELD_NUMBER: _builtins.int
+    SHIP_TO_FIELD_NUMBER: _builtins.int
+    PICKUP_TIME_FIELD_NUMBER: _builtins.int
+    BUYER_COMMENT_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """The store's public id of the order."""
     version: _builtins.int
     """Version of the document: grows with every change in the store (for Ecwid its time of update,
     unix seconds). Of two documents the higher one holds; of two with one version the one that is
-    further in awaiting, paid, refunded, canceled.
+    further in other, awaiting, paid, partially refunded, refunded, canceled, and of two that are
+    alike in that too the one that is further in being handed over, then the one whose contents
+    compare higher: which came first never matters (BEY-08).
     """
     email: _builtins.str
     """The buyer's e-mail address; may be empty for an order typed in by hand."""
@@ -229,6 +602,16 @@ class OrderDocument(_message.Message):
     """Whether line prices include tax."""
     source_document: _builtins.str
     """The store's own document, whole, for replay; at most 1 MiB."""
+    store_payment_status: _builtins.str
+    """The payment status in the store's own word, such as `CUSTOM_PAYMENT_STATUS_1`."""
+    fulfillment_status: Global___FulfillmentStatus.ValueType
+    """How far the store says that it is handed over."""
+    store_fulfillment_status: _builtins.str
+    """The fulfillment status in the store's own word."""
+    tracking_number: _builtins.str
+    """The carrier's number that the store shows; may be empty."""
+    buyer_comment: _builtins.str
+    """What the buyer wrote to the merchant; may be empty."""
     @_builtins.property
     def place_time(self) -> _timestamp_pb2.Timestamp:
         """When the buyer placed it."""
@@ -253,6 +636,38 @@ class OrderDocument(_message.Message):
     def total(self) -> _money_pb2.Money:
         """What the buyer pays in all."""
 
+    @_builtins.property
+    def discounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Discount]:
+        """What makes up `discount`, where that is told; their sum is then `discount`."""
+
+    @_builtins.property
+    def charges(self) -> _containers.RepeatedCompositeFieldContainer[Global___Charge]:
+        """Tips, surcharges and fees."""
+
+    @_builtins.property
+    def shipping_tax(self) -> _money_pb2.Money:
+        """The part of `tax` that is for shipping; absent means what the lines and charges leave of it."""
+
+    @_builtins.property
+    def payments(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderPayment]:
+        """Its payments, where the store tells them one by one: split, or in part. Without any, an order
+        that is paid has one payment, of its total, by `payment_processor` or `payment_method`.
+        """
+
+    @_builtins.property
+    def refunds(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderRefund]:
+        """What was given back, where the store tells. Without any, a REFUNDED order was given back its
+        total, once.
+        """
+
+    @_builtins.property
+    def ship_to(self) -> Global___Address:
+        """Where it goes; absent for a pickup."""
+
+    @_builtins.property
+    def pickup_time(self) -> _timestamp_pb2.Timestamp:
+        """When the buyer comes for it; absent when not told."""
+
     def __init__(
         self,
         *,
@@ -275,10 +690,22 @@ class OrderDocument(_message.Message):
         prices_include_tax: _builtins.bool = ...,
         total: _money_pb2.Money | None = ...,
         source_document: _builtins.str = ...,
+        discounts: _abc.Iterable[Global___Discount] | None = ...,
+        charges: _abc.Iterable[Global___Charge] | None = ...,
+        shipping_tax: _money_pb2.Money | None = ...,
+        payments: _abc.Iterable[Global___OrderPayment] | None = ...,
+        refunds: _abc.Iterable[Global___OrderRefund] | None = ...,
+        store_payment_status: _builtins.str = ...,
+        fulfillment_status: Global___FulfillmentStatus.ValueType = ...,
+        store_fulfillment_status: _builtins.str = ...,
+        tracking_number: _builtins.str = ...,
+        ship_to: Global___Address | None = ...,
+        pickup_time: _timestamp_pb2.Timestamp | None = ...,
+        buyer_comment: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["discount", b"discount", "place_time", b"place_time", "shipping_price", b"shipping_price", "tax", b"tax", "total", b"total"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["discount", b"discount", "pickup_time", b"pickup_time", "place_time", b"place_time", "ship_to", b"ship_to", "shipping_price", b"shipping_price", "shipping_tax", b"shipping_tax", "tax", b"tax", "total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["buyer_name", b"buyer_name", "discount", b"discount", "email", b"email", "fulfillment_kind", b"fulfillment_kind", "lines", b"lines", "order_id", b"order_id", "outlet_id", b"outlet_id", "payment_method", b"payment_method", "payment_processor", b"payment_processor", "payment_status", b"payment_status", "phone", b"phone", "place_time", b"place_time", "prices_include_tax", b"prices_include_tax", "shipping_method", b"shipping_method", "shipping_price", b"shipping_price", "source_document", b"source_document", "tax", b"tax", "total", b"total", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buyer_comment", b"buyer_comment", "buyer_name", b"buyer_name", "charges", b"charges", "discount", b"discount", "discounts", b"discounts", "email", b"email", "fulfillment_kind", b"fulfillment_kind", "fulfillment_status", b"fulfillment_status", "lines", b"lines", "order_id", b"order_id", "outlet_id", b"outlet_id", "payment_method", b"payment_method", "payment_processor", b"payment_processor", "payment_status", b"payment_status", "payments", b"payments", "phone", b"phone", "pickup_time", b"pickup_time", "place_time", b"place_time", "prices_include_tax", b"prices_include_tax", "refunds", b"refunds", "ship_to", b"ship_to", "shipping_method", b"shipping_method", "shipping_price", b"shipping_price", "shipping_tax", b"shipping_tax", "source_document", b"source_document", "store_fulfillment_status", b"store_fulfillment_status", "store_payment_status", b"store_payment_status", "tax", b"tax", "total", b"total", "tracking_number", b"tracking_number", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -297,6 +724,7 @@ class OrderLine(_message.Message):
     QUANTITY_FIELD_NUMBER: _builtins.int
     UNIT_PRICE_FIELD_NUMBER: _builtins.int
     TAX_FIELD_NUMBER: _builtins.int
+    DISCOUNT_FIELD_NUMBER: _builtins.int
     line_id: _builtins.str
     """The store's id of the line, unique in the order."""
     item_id: _builtins.str
@@ -315,6 +743,10 @@ class OrderLine(_message.Message):
     def tax(self) -> _money_pb2.Money:
         """Tax of the whole line; absent means none."""
 
+    @_builtins.property
+    def discount(self) -> _money_pb2.Money:
+        """What is taken off the whole line, beside discounts of the whole order; absent means nothing."""
+
     def __init__(
         self,
         *,
@@ -325,10 +757,11 @@ class OrderLine(_message.Message):
         quantity: _builtins.str = ...,
         unit_price: _money_pb2.Money | None = ...,
         tax: _money_pb2.Money | None = ...,
+        discount: _money_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["tax", b"tax", "unit_price", b"unit_price"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["discount", b"discount", "tax", b"tax", "unit_price", b"unit_price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_id", b"item_id", "line_id", b"line_id", "name", b"name", "quantity", b"quantity", "sku", b"sku", "tax", b"tax", "unit_price", b"unit_price"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["discount", b"discount", "item_id", b"item_id", "line_id", b"line_id", "name", b"name", "quantity", b"quantity", "sku", b"sku", "tax", b"tax", "unit_price", b"unit_price"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -353,6 +786,13 @@ class Order(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     SYNC_TIME_FIELD_NUMBER: _builtins.int
+    CANCEL_TIME_FIELD_NUMBER: _builtins.int
+    CANCEL_REASON_FIELD_NUMBER: _builtins.int
+    LINE_ACCOUNTS_FIELD_NUMBER: _builtins.int
+    PAID_FIELD_NUMBER: _builtins.int
+    REFUNDED_FIELD_NUMBER: _builtins.int
+    STORE_UPDATE_FIELD_NUMBER: _builtins.int
+    RETURN_SALE_IDS_FIELD_NUMBER: _builtins.int
     channel_id: _builtins.str
     """The channel."""
     state: Global___OrderState.ValueType
@@ -369,6 +809,8 @@ class Order(_message.Message):
     """Its reservation; empty before its stock is held."""
     sale_id: _builtins.str
     """Its sale; empty before it is posted."""
+    cancel_reason: _builtins.str
+    """Why it was canceled here; may be empty."""
     @_builtins.property
     def document(self) -> Global___OrderDocument:
         """The order as the store has it; only the id while the state is REPORTED."""
@@ -389,6 +831,32 @@ class Order(_message.Message):
     def sync_time(self) -> _timestamp_pb2.Timestamp:
         """When the document that is known was read from the store; absent before (SOR-04)."""
 
+    @_builtins.property
+    def cancel_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was canceled here with CancelOrder; absent when it was not."""
+
+    @_builtins.property
+    def line_accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___LineAccount]:
+        """What became of each line, once its stock is held. Only in GetOrder, CancelOrder and RefundOrder."""
+
+    @_builtins.property
+    def paid(self) -> _money_pb2.Money:
+        """What was paid; absent when nothing."""
+
+    @_builtins.property
+    def refunded(self) -> _money_pb2.Money:
+        """What was given back; absent when nothing, never above `paid` (BEY-13)."""
+
+    @_builtins.property
+    def store_update(self) -> Global___StoreUpdate:
+        """What the store does not show yet and should; absent when it shows all."""
+
+    @_builtins.property
+    def return_sale_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The sales that what came back or was given back became, oldest first. Only in GetOrder,
+        CancelOrder and RefundOrder.
+        """
+
     def __init__(
         self,
         *,
@@ -405,14 +873,101 @@ class Order(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         sync_time: _timestamp_pb2.Timestamp | None = ...,
+        cancel_time: _timestamp_pb2.Timestamp | None = ...,
+        cancel_reason: _builtins.str = ...,
+        line_accounts: _abc.Iterable[Global___LineAccount] | None = ...,
+        paid: _money_pb2.Money | None = ...,
+        refunded: _money_pb2.Money | None = ...,
+        store_update: Global___StoreUpdate | None = ...,
+        return_sale_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "document", b"document", "next_try_time", b"next_try_time", "sync_time", b"sync_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_time", b"cancel_time", "create_time", b"create_time", "document", b"document", "next_try_time", b"next_try_time", "paid", b"paid", "refunded", b"refunded", "store_update", b"store_update", "sync_time", b"sync_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "channel_id", b"channel_id", "create_time", b"create_time", "customer_id", b"customer_id", "document", b"document", "next_try_time", b"next_try_time", "reservation_id", b"reservation_id", "sale_id", b"sale_id", "state", b"state", "sync_time", b"sync_time", "update_time", b"update_time", "waiting_message", b"waiting_message", "waiting_reason", b"waiting_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cancel_reason", b"cancel_reason", "cancel_time", b"cancel_time", "channel_id", b"channel_id", "create_time", b"create_time", "customer_id", b"customer_id", "document", b"document", "line_accounts", b"line_accounts", "next_try_time", b"next_try_time", "paid", b"paid", "refunded", b"refunded", "reservation_id", b"reservation_id", "return_sale_ids", b"return_sale_ids", "sale_id", b"sale_id", "state", b"state", "store_update", b"store_update", "sync_time", b"sync_time", "update_time", b"update_time", "waiting_message", b"waiting_message", "waiting_reason", b"waiting_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Order: _TypeAlias = Order  # noqa: Y015
+
+@_typing.final
+class LineAccount(_message.Message):
+    """What became of one line (BEY-13): ordered ≥ canceled + fulfilled, fulfilled ≥ returned ≥
+    restocked, always.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINE_ID_FIELD_NUMBER: _builtins.int
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    ORDERED_FIELD_NUMBER: _builtins.int
+    CANCELED_FIELD_NUMBER: _builtins.int
+    FULFILLED_FIELD_NUMBER: _builtins.int
+    RETURNED_FIELD_NUMBER: _builtins.int
+    RESTOCKED_FIELD_NUMBER: _builtins.int
+    line_id: _builtins.str
+    """The line."""
+    item_id: _builtins.str
+    """Its item."""
+    ordered: _builtins.str
+    """How many were ordered, decimal text, as are all that follow."""
+    canceled: _builtins.str
+    """How many will not be handed over."""
+    fulfilled: _builtins.str
+    """How many were handed over. Where fulfillment is managed in the store, all that are posted and
+    not canceled count as handed over.
+    """
+    returned: _builtins.str
+    """How many came back."""
+    restocked: _builtins.str
+    """How many of those that came back went back into stock."""
+    def __init__(
+        self,
+        *,
+        line_id: _builtins.str = ...,
+        item_id: _builtins.str = ...,
+        ordered: _builtins.str = ...,
+        canceled: _builtins.str = ...,
+        fulfilled: _builtins.str = ...,
+        returned: _builtins.str = ...,
+        restocked: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["canceled", b"canceled", "fulfilled", b"fulfilled", "item_id", b"item_id", "line_id", b"line_id", "ordered", b"ordered", "restocked", b"restocked", "returned", b"returned"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LineAccount: _TypeAlias = LineAccount  # noqa: Y015
+
+@_typing.final
+class StoreUpdate(_message.Message):
+    """What a store should show of an order: how it stands here (written back by the gateway)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYMENT_STATUS_FIELD_NUMBER: _builtins.int
+    FULFILLMENT_STATUS_FIELD_NUMBER: _builtins.int
+    TRACKING_NUMBER_FIELD_NUMBER: _builtins.int
+    payment_status: Global___PaymentStatus.ValueType
+    """Payment status; unspecified where the store's own holds."""
+    fulfillment_status: Global___FulfillmentStatus.ValueType
+    """How far it is handed over; unspecified where the store manages that."""
+    tracking_number: _builtins.str
+    """The carrier's number; empty where the store's own holds."""
+    def __init__(
+        self,
+        *,
+        payment_status: Global___PaymentStatus.ValueType = ...,
+        fulfillment_status: Global___FulfillmentStatus.ValueType = ...,
+        tracking_number: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fulfillment_status", b"fulfillment_status", "payment_status", b"payment_status", "tracking_number", b"tracking_number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoreUpdate: _TypeAlias = StoreUpdate  # noqa: Y015
 
 @_typing.final
 class Sale(_message.Message):
@@ -443,6 +998,12 @@ class Sale(_message.Message):
     NOTE_FIELD_NUMBER: _builtins.int
     STOCK_PENDING_FIELD_NUMBER: _builtins.int
     STOCK_ERROR_FIELD_NUMBER: _builtins.int
+    RETURN_FOR_FIELD_NUMBER: _builtins.int
+    DISCOUNTS_FIELD_NUMBER: _builtins.int
+    CHARGES_FIELD_NUMBER: _builtins.int
+    SHIPPING_TAX_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_FIELD_NUMBER: _builtins.int
+    REFUND_ID_FIELD_NUMBER: _builtins.int
     sale_id: _builtins.str
     """The sale's id, in the outside point of sale too."""
     origin: Global___SaleOrigin.ValueType
@@ -479,6 +1040,10 @@ class Sale(_message.Message):
     """What is in the way of taking its stock, and what would help; tried again by itself. Output
     only.
     """
+    return_for: _builtins.str
+    """The sale of which this one is a return; empty when it is none."""
+    refund_id: _builtins.str
+    """The refund that it was made for; empty for a sale. Output only."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___SaleLine]:
         """What was sold; a negative quantity was returned."""
@@ -507,6 +1072,24 @@ class Sale(_message.Message):
     def tax(self) -> _money_pb2.Money:
         """Tax of the whole sale, whether or not the prices include it; absent means none."""
 
+    @_builtins.property
+    def discounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Discount]:
+        """What makes up `discount`, where that is told."""
+
+    @_builtins.property
+    def charges(self) -> _containers.RepeatedCompositeFieldContainer[Global___Charge]:
+        """Tips, surcharges, fees, rounding, and in a return what was given back beyond the goods."""
+
+    @_builtins.property
+    def shipping_tax(self) -> _money_pb2.Money:
+        """The part of `tax` that is for shipping; absent means what lines and charges leave of it."""
+
+    @_builtins.property
+    def difference(self) -> _money_pb2.Money:
+        """By how much the store's total differs from the sum of its parts beyond what rounding explains:
+        the total holds, and somebody should look. Absent when it adds up. Output only.
+        """
+
     def __init__(
         self,
         *,
@@ -533,10 +1116,16 @@ class Sale(_message.Message):
         note: _builtins.str = ...,
         stock_pending: _builtins.bool = ...,
         stock_error: _builtins.str = ...,
+        return_for: _builtins.str = ...,
+        discounts: _abc.Iterable[Global___Discount] | None = ...,
+        charges: _abc.Iterable[Global___Charge] | None = ...,
+        shipping_tax: _money_pb2.Money | None = ...,
+        difference: _money_pb2.Money | None = ...,
+        refund_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["discount", b"discount", "sale_time", b"sale_time", "shipping_price", b"shipping_price", "tax", b"tax", "total", b"total"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["difference", b"difference", "discount", b"discount", "sale_time", b"sale_time", "shipping_price", b"shipping_price", "shipping_tax", b"shipping_tax", "tax", b"tax", "total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "customer_id", b"customer_id", "discount", b"discount", "lines", b"lines", "note", b"note", "order_id", b"order_id", "origin", b"origin", "outlet_id", b"outlet_id", "paid", b"paid", "payments", b"payments", "post_error", b"post_error", "posted_revision", b"posted_revision", "prices_include_tax", b"prices_include_tax", "register_id", b"register_id", "revision", b"revision", "sale_id", b"sale_id", "sale_time", b"sale_time", "shipping_price", b"shipping_price", "state", b"state", "stock_error", b"stock_error", "stock_pending", b"stock_pending", "tax", b"tax", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "charges", b"charges", "customer_id", b"customer_id", "difference", b"difference", "discount", b"discount", "discounts", b"discounts", "lines", b"lines", "note", b"note", "order_id", b"order_id", "origin", b"origin", "outlet_id", b"outlet_id", "paid", b"paid", "payments", b"payments", "post_error", b"post_error", "posted_revision", b"posted_revision", "prices_include_tax", b"prices_include_tax", "refund_id", b"refund_id", "register_id", b"register_id", "return_for", b"return_for", "revision", b"revision", "sale_id", b"sale_id", "sale_time", b"sale_time", "shipping_price", b"shipping_price", "shipping_tax", b"shipping_tax", "state", b"state", "stock_error", b"stock_error", "stock_pending", b"stock_pending", "tax", b"tax", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -553,12 +1142,24 @@ class SaleLine(_message.Message):
     UNIT_PRICE_FIELD_NUMBER: _builtins.int
     TAX_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
+    DISCOUNT_FIELD_NUMBER: _builtins.int
+    LINE_ID_FIELD_NUMBER: _builtins.int
+    OUTLET_ID_FIELD_NUMBER: _builtins.int
+    NOT_RESTOCKED_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """The item."""
     quantity: _builtins.str
     """How many; negative for a return. Not zero."""
     name: _builtins.str
     """Name, as it stood on the order or receipt."""
+    line_id: _builtins.str
+    """The order's line; empty in a till's sale. Output only."""
+    outlet_id: _builtins.str
+    """The outlet that gives it or takes it back; empty means the sale's. A line of an order that two
+    outlets give is two lines here.
+    """
+    not_restocked: _builtins.bool
+    """Whether what came back stays out of stock, such as damaged goods."""
     @_builtins.property
     def unit_price(self) -> _money_pb2.Money:
         """Price of one."""
@@ -566,6 +1167,10 @@ class SaleLine(_message.Message):
     @_builtins.property
     def tax(self) -> _money_pb2.Money:
         """Tax of the whole line."""
+
+    @_builtins.property
+    def discount(self) -> _money_pb2.Money:
+        """What is taken off the whole line; absent means nothing."""
 
     def __init__(
         self,
@@ -575,10 +1180,14 @@ class SaleLine(_message.Message):
         unit_price: _money_pb2.Money | None = ...,
         tax: _money_pb2.Money | None = ...,
         name: _builtins.str = ...,
+        discount: _money_pb2.Money | None = ...,
+        line_id: _builtins.str = ...,
+        outlet_id: _builtins.str = ...,
+        not_restocked: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["tax", b"tax", "unit_price", b"unit_price"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["discount", b"discount", "tax", b"tax", "unit_price", b"unit_price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_id", b"item_id", "name", b"name", "quantity", b"quantity", "tax", b"tax", "unit_price", b"unit_price"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["discount", b"discount", "item_id", b"item_id", "line_id", b"line_id", "name", b"name", "not_restocked", b"not_restocked", "outlet_id", b"outlet_id", "quantity", b"quantity", "tax", b"tax", "unit_price", b"unit_price"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -788,6 +1397,12 @@ class ListOrdersRequest(_message.Message):
     WAITING_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
+    CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    WAITING_REASON_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    PAYMENT_STATUS_FIELD_NUMBER: _builtins.int
     channel_id: _builtins.str
     """Only this channel's; empty means all."""
     state: Global___OrderState.ValueType
@@ -798,6 +1413,22 @@ class ListOrdersRequest(_message.Message):
     """At most this many; 0 means 100."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
+    query: _builtins.str
+    """Only those with this id or an id that begins so, or with this e-mail address; empty means all."""
+    customer_id: _builtins.str
+    """Only this customer's; empty means all."""
+    waiting_reason: _errors_pb2.ErrorReason.ValueType
+    """Only those that wait for this reason; unspecified means any or none."""
+    payment_status: Global___PaymentStatus.ValueType
+    """Only those that the store has in this payment status; unspecified means any."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Only those that came here at or after this time; absent means from the beginning."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Only those that came here before this time; absent means up to now."""
+
     def __init__(
         self,
         *,
@@ -806,10 +1437,16 @@ class ListOrdersRequest(_message.Message):
         waiting: _builtins.bool = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        query: _builtins.str = ...,
+        customer_id: _builtins.str = ...,
+        waiting_reason: _errors_pb2.ErrorReason.ValueType = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        payment_status: Global___PaymentStatus.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "page_size", b"page_size", "page_token", b"page_token", "state", b"state", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "customer_id", b"customer_id", "end_time", b"end_time", "page_size", b"page_size", "page_token", b"page_token", "payment_status", b"payment_status", "query", b"query", "start_time", b"start_time", "state", b"state", "waiting", b"waiting", "waiting_reason", b"waiting_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -896,6 +1533,302 @@ class RetryOrderResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RetryOrderResponse: _TypeAlias = RetryOrderResponse  # noqa: Y015
+
+@_typing.final
+class RetryOrdersRequest(_message.Message):
+    """Request of RetryOrders."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller, unique per change; a repeat is answered as the first time."""
+    cause: _attention_pb2.AttentionCause.ValueType
+    """Cause of the group."""
+    key: _builtins.str
+    """Key of the group."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        cause: _attention_pb2.AttentionCause.ValueType = ...,
+        key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "key", b"key", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryOrdersRequest: _TypeAlias = RetryOrdersRequest  # noqa: Y015
+
+@_typing.final
+class RetryOrdersResponse(_message.Message):
+    """Response of RetryOrders."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RETRIED_COUNT_FIELD_NUMBER: _builtins.int
+    retried_count: _builtins.int
+    """How many go on."""
+    def __init__(
+        self,
+        *,
+        retried_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["retried_count", b"retried_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryOrdersResponse: _TypeAlias = RetryOrdersResponse  # noqa: Y015
+
+@_typing.final
+class ListAttentionRequest(_message.Message):
+    """Request of ListAttention."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most this many; 0 means 100."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAttentionRequest: _TypeAlias = ListAttentionRequest  # noqa: Y015
+
+@_typing.final
+class ListAttentionResponse(_message.Message):
+    """Response of ListAttention."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUPS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedCompositeFieldContainer[_attention_pb2.AttentionGroup]:
+        """By cause and key."""
+
+    def __init__(
+        self,
+        *,
+        groups: _abc.Iterable[_attention_pb2.AttentionGroup] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAttentionResponse: _TypeAlias = ListAttentionResponse  # noqa: Y015
+
+@_typing.final
+class CancelOrderRequest(_message.Message):
+    """Request of CancelOrder."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller, unique per change; a repeat is answered as the first time."""
+    channel_id: _builtins.str
+    """The channel."""
+    order_id: _builtins.str
+    """The order."""
+    reason: _builtins.str
+    """Why; may be empty."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        channel_id: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "order_id", b"order_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelOrderRequest: _TypeAlias = CancelOrderRequest  # noqa: Y015
+
+@_typing.final
+class CancelOrderResponse(_message.Message):
+    """Response of CancelOrder."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def order(self) -> Global___Order:
+        """The order, canceled, without its source document."""
+
+    def __init__(
+        self,
+        *,
+        order: Global___Order | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelOrderResponse: _TypeAlias = CancelOrderResponse  # noqa: Y015
+
+@_typing.final
+class RefundOrderRequest(_message.Message):
+    """Request of RefundOrder."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    REFUND_ID_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    OUTLET_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REFUND_TIME_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller, unique per change; a repeat is answered as the first time."""
+    channel_id: _builtins.str
+    """The channel."""
+    order_id: _builtins.str
+    """The order."""
+    refund_id: _builtins.str
+    """Id of the refund, unique in the order: the same again changes nothing (BEY-13)."""
+    outlet_id: _builtins.str
+    """The outlet that takes it back into stock; empty means the outlets that gave it."""
+    method: _builtins.str
+    """How it is given back; empty means as it was paid."""
+    reason: _builtins.str
+    """Why; may be empty."""
+    validate_only: _builtins.bool
+    """Whether to only check and show what would be: nothing is changed."""
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefundLine]:
+        """What comes back; none for money only."""
+
+    @_builtins.property
+    def amount(self) -> _money_pb2.Money:
+        """What is given back, above zero; absent for goods only."""
+
+    @_builtins.property
+    def refund_time(self) -> _timestamp_pb2.Timestamp:
+        """When. Absent means: now."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        channel_id: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+        refund_id: _builtins.str = ...,
+        lines: _abc.Iterable[Global___RefundLine] | None = ...,
+        outlet_id: _builtins.str = ...,
+        amount: _money_pb2.Money | None = ...,
+        method: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        refund_time: _timestamp_pb2.Timestamp | None = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "refund_time", b"refund_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "channel_id", b"channel_id", "lines", b"lines", "method", b"method", "order_id", b"order_id", "outlet_id", b"outlet_id", "reason", b"reason", "refund_id", b"refund_id", "refund_time", b"refund_time", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefundOrderRequest: _TypeAlias = RefundOrderRequest  # noqa: Y015
+
+@_typing.final
+class RefundLine(_message.Message):
+    """One line that comes back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINE_ID_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    NOT_RESTOCKED_FIELD_NUMBER: _builtins.int
+    line_id: _builtins.str
+    """The order's line."""
+    quantity: _builtins.str
+    """How many; above zero, decimal text."""
+    not_restocked: _builtins.str
+    """How many of them stay out of stock, such as damaged goods; decimal text, empty means none."""
+    def __init__(
+        self,
+        *,
+        line_id: _builtins.str = ...,
+        quantity: _builtins.str = ...,
+        not_restocked: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["line_id", b"line_id", "not_restocked", b"not_restocked", "quantity", b"quantity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefundLine: _TypeAlias = RefundLine  # noqa: Y015
+
+@_typing.final
+class RefundOrderResponse(_message.Message):
+    """Response of RefundOrder."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_FIELD_NUMBER: _builtins.int
+    SALE_FIELD_NUMBER: _builtins.int
+    CREATED_FIELD_NUMBER: _builtins.int
+    created: _builtins.bool
+    """Whether it was new; false for a refund that is known."""
+    @_builtins.property
+    def order(self) -> Global___Order:
+        """The order, without its source document."""
+
+    @_builtins.property
+    def sale(self) -> Global___Sale:
+        """The return sale."""
+
+    def __init__(
+        self,
+        *,
+        order: Global___Order | None = ...,
+        sale: Global___Sale | None = ...,
+        created: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order", "sale", b"sale"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "order", b"order", "sale", b"sale"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefundOrderResponse: _TypeAlias = RefundOrderResponse  # noqa: Y015
 
 @_typing.final
 class RecordSaleRequest(_message.Message):
@@ -1084,6 +2017,9 @@ class ListSalesRequest(_message.Message):
     ORIGIN_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    UNPOSTED_FIELD_NUMBER: _builtins.int
     outlet_id: _builtins.str
     """Only this outlet's; empty means all."""
     origin: Global___SaleOrigin.ValueType
@@ -1092,6 +2028,12 @@ class ListSalesRequest(_message.Message):
     """At most this many; 0 means 100."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
+    order_id: _builtins.str
+    """Only those of this order; empty means all. Needs `channel_id`."""
+    channel_id: _builtins.str
+    """Only this channel's; empty means all."""
+    unposted: _builtins.bool
+    """Only those of which the outside point of sale does not have the newest revision."""
     def __init__(
         self,
         *,
@@ -1099,10 +2041,13 @@ class ListSalesRequest(_message.Message):
         origin: Global___SaleOrigin.ValueType = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+        channel_id: _builtins.str = ...,
+        unposted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin", "outlet_id", b"outlet_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "order_id", b"order_id", "origin", b"origin", "outlet_id", b"outlet_id", "page_size", b"page_size", "page_token", b"page_token", "unposted", b"unposted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1144,6 +2089,12 @@ class GetPaymentReportRequest(_message.Message):
 
     START_DATE_FIELD_NUMBER: _builtins.int
     END_DATE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most this many; 0 means 1000."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty for the first."""
     @_builtins.property
     def start_date(self) -> _date_pb2.Date:
         """First day, UTC; absent means from the beginning."""
@@ -1157,10 +2108,12 @@ class GetPaymentReportRequest(_message.Message):
         *,
         start_date: _date_pb2.Date | None = ...,
         end_date: _date_pb2.Date | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_date", b"end_date", "start_date", b"start_date"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_date", b"end_date", "start_date", b"start_date"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_date", b"end_date", "page_size", b"page_size", "page_token", b"page_token", "start_date", b"start_date"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1173,18 +2126,22 @@ class GetPaymentReportResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SUMS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
     @_builtins.property
     def sums(self) -> _containers.RepeatedCompositeFieldContainer[Global___PaymentSum]:
-        """The sums, by day, then method, then outlet."""
+        """The sums, by day, then method, then outlet, then currency."""
 
     def __init__(
         self,
         *,
         sums: _abc.Iterable[Global___PaymentSum] | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sums", b"sums"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "sums", b"sums"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1201,19 +2158,24 @@ class PaymentSum(_message.Message):
     OUTLET_ID_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
     COUNT_FIELD_NUMBER: _builtins.int
+    REFUNDED_FIELD_NUMBER: _builtins.int
     method: _builtins.str
     """The integrated processor's name where there is one, else the method."""
     outlet_id: _builtins.str
     """The outlet."""
     count: _builtins.int
-    """How many there were."""
+    """How many there were, refunds included."""
     @_builtins.property
     def date(self) -> _date_pb2.Date:
         """The day, UTC."""
 
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
-        """Their sum."""
+        """Their sum, less what was given back."""
+
+    @_builtins.property
+    def refunded(self) -> _money_pb2.Money:
+        """What was given back of it; absent when nothing."""
 
     def __init__(
         self,
@@ -1223,10 +2185,11 @@ class PaymentSum(_message.Message):
         outlet_id: _builtins.str = ...,
         amount: _money_pb2.Money | None = ...,
         count: _builtins.int = ...,
+        refunded: _money_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "date", b"date"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "date", b"date", "refunded", b"refunded"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "count", b"count", "date", b"date", "method", b"method", "outlet_id", b"outlet_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "count", b"count", "date", b"date", "method", b"method", "outlet_id", b"outlet_id", "refunded", b"refunded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

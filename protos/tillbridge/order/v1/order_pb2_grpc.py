@@ -60,6 +60,26 @@ class OrderServiceStub:
                 request_serializer=tillbridge_dot_order_dot_v1_dot_order__pb2.RetryOrderRequest.SerializeToString,
                 response_deserializer=tillbridge_dot_order_dot_v1_dot_order__pb2.RetryOrderResponse.FromString,
                 _registered_method=True)
+        self.RetryOrders = channel.unary_unary(
+                '/tillbridge.order.v1.OrderService/RetryOrders',
+                request_serializer=tillbridge_dot_order_dot_v1_dot_order__pb2.RetryOrdersRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_order_dot_v1_dot_order__pb2.RetryOrdersResponse.FromString,
+                _registered_method=True)
+        self.ListAttention = channel.unary_unary(
+                '/tillbridge.order.v1.OrderService/ListAttention',
+                request_serializer=tillbridge_dot_order_dot_v1_dot_order__pb2.ListAttentionRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_order_dot_v1_dot_order__pb2.ListAttentionResponse.FromString,
+                _registered_method=True)
+        self.CancelOrder = channel.unary_unary(
+                '/tillbridge.order.v1.OrderService/CancelOrder',
+                request_serializer=tillbridge_dot_order_dot_v1_dot_order__pb2.CancelOrderRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_order_dot_v1_dot_order__pb2.CancelOrderResponse.FromString,
+                _registered_method=True)
+        self.RefundOrder = channel.unary_unary(
+                '/tillbridge.order.v1.OrderService/RefundOrder',
+                request_serializer=tillbridge_dot_order_dot_v1_dot_order__pb2.RefundOrderRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_order_dot_v1_dot_order__pb2.RefundOrderResponse.FromString,
+                _registered_method=True)
         self.RecordSale = channel.unary_unary(
                 '/tillbridge.order.v1.OrderService/RecordSale',
                 request_serializer=tillbridge_dot_order_dot_v1_dot_order__pb2.RecordSaleRequest.SerializeToString,
@@ -126,6 +146,48 @@ class OrderServiceServicer:
     def RetryOrder(self, request, context):
         """Lets a waiting order go on now, instead of at its next try (ORD-12).
         Errors: ORDER_NOT_FOUND, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryOrders(self, request, context):
+        """Lets all orders of one group of ListAttention go on now (BEY-09). Also tries again what the
+        outside point of sale did not take, and stock that could not be taken.
+        Errors: ATTENTION_NOT_FOUND, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAttention(self, request, context):
+        """Lists what waits for an operator here: orders that cannot go on, grouped by cause, and sales
+        that the outside point of sale did not take or whose stock could not be taken (BEY-09).
+        RetryOrders lets all of a group go on. Errors: INVALID_PAGE_TOKEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelOrder(self, request, context):
+        """Cancels what has not been handed over yet, whatever the store says (ORD-13). Before the sale is
+        posted, all that is held is given free. After it, open fulfillments are canceled and what they
+        still held goes back to the outlets that gave it: the sale becomes VOIDED where nothing was paid
+        or handed over, else a return sale is written. Gives no money back: RefundOrder does. While
+        a step is under way the order is canceled right after it. Again, it changes nothing.
+        Errors: ORDER_NOT_FOUND, NOTHING_TO_CANCEL (all was handed over), REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RefundOrder(self, request, context):
+        """Gives money back, takes goods back, or both, and puts back into stock what is named, once
+        (ORD-13, BEY-13). Quantities that were not handed over yet are canceled first. It becomes a
+        sale of its own with what came back as negative quantities and payments. The refund_id again
+        with the same contents changes nothing. Nothing ever exceeds what was ordered, handed over,
+        returned and paid. Errors: ORDER_NOT_FOUND, ORDER_NOT_POSTED, OUTLET_NOT_FOUND,
+        QUANTITY_EXCEEDS_ORDERED, REFUND_EXCEEDS_PAID, REFUND_EXISTS, INVALID_FIELD, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -198,6 +260,26 @@ def add_OrderServiceServicer_to_server(servicer, server):
                     servicer.RetryOrder,
                     request_deserializer=tillbridge_dot_order_dot_v1_dot_order__pb2.RetryOrderRequest.FromString,
                     response_serializer=tillbridge_dot_order_dot_v1_dot_order__pb2.RetryOrderResponse.SerializeToString,
+            ),
+            'RetryOrders': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryOrders,
+                    request_deserializer=tillbridge_dot_order_dot_v1_dot_order__pb2.RetryOrdersRequest.FromString,
+                    response_serializer=tillbridge_dot_order_dot_v1_dot_order__pb2.RetryOrdersResponse.SerializeToString,
+            ),
+            'ListAttention': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAttention,
+                    request_deserializer=tillbridge_dot_order_dot_v1_dot_order__pb2.ListAttentionRequest.FromString,
+                    response_serializer=tillbridge_dot_order_dot_v1_dot_order__pb2.ListAttentionResponse.SerializeToString,
+            ),
+            'CancelOrder': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelOrder,
+                    request_deserializer=tillbridge_dot_order_dot_v1_dot_order__pb2.CancelOrderRequest.FromString,
+                    response_serializer=tillbridge_dot_order_dot_v1_dot_order__pb2.CancelOrderResponse.SerializeToString,
+            ),
+            'RefundOrder': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefundOrder,
+                    request_deserializer=tillbridge_dot_order_dot_v1_dot_order__pb2.RefundOrderRequest.FromString,
+                    response_serializer=tillbridge_dot_order_dot_v1_dot_order__pb2.RefundOrderResponse.SerializeToString,
             ),
             'RecordSale': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordSale,
@@ -361,6 +443,114 @@ class OrderService:
             '/tillbridge.order.v1.OrderService/RetryOrder',
             tillbridge_dot_order_dot_v1_dot_order__pb2.RetryOrderRequest.SerializeToString,
             tillbridge_dot_order_dot_v1_dot_order__pb2.RetryOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryOrders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.order.v1.OrderService/RetryOrders',
+            tillbridge_dot_order_dot_v1_dot_order__pb2.RetryOrdersRequest.SerializeToString,
+            tillbridge_dot_order_dot_v1_dot_order__pb2.RetryOrdersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAttention(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.order.v1.OrderService/ListAttention',
+            tillbridge_dot_order_dot_v1_dot_order__pb2.ListAttentionRequest.SerializeToString,
+            tillbridge_dot_order_dot_v1_dot_order__pb2.ListAttentionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.order.v1.OrderService/CancelOrder',
+            tillbridge_dot_order_dot_v1_dot_order__pb2.CancelOrderRequest.SerializeToString,
+            tillbridge_dot_order_dot_v1_dot_order__pb2.CancelOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefundOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.order.v1.OrderService/RefundOrder',
+            tillbridge_dot_order_dot_v1_dot_order__pb2.RefundOrderRequest.SerializeToString,
+            tillbridge_dot_order_dot_v1_dot_order__pb2.RefundOrderResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,32 @@ class OrderServiceStub:
     """Lets a waiting order go on now, instead of at its next try (ORD-12).
     Errors: ORDER_NOT_FOUND, REQUEST_ID_REUSED.
     """
+    RetryOrders: _grpc.UnaryUnaryMultiCallable[_order_pb2.RetryOrdersRequest, _order_pb2.RetryOrdersResponse]
+    """Lets all orders of one group of ListAttention go on now (BEY-09). Also tries again what the
+    outside point of sale did not take, and stock that could not be taken.
+    Errors: ATTENTION_NOT_FOUND, REQUEST_ID_REUSED.
+    """
+    ListAttention: _grpc.UnaryUnaryMultiCallable[_order_pb2.ListAttentionRequest, _order_pb2.ListAttentionResponse]
+    """Lists what waits for an operator here: orders that cannot go on, grouped by cause, and sales
+    that the outside point of sale did not take or whose stock could not be taken (BEY-09).
+    RetryOrders lets all of a group go on. Errors: INVALID_PAGE_TOKEN.
+    """
+    CancelOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.CancelOrderRequest, _order_pb2.CancelOrderResponse]
+    """Cancels what has not been handed over yet, whatever the store says (ORD-13). Before the sale is
+    posted, all that is held is given free. After it, open fulfillments are canceled and what they
+    still held goes back to the outlets that gave it: the sale becomes VOIDED where nothing was paid
+    or handed over, else a return sale is written. Gives no money back: RefundOrder does. While
+    a step is under way the order is canceled right after it. Again, it changes nothing.
+    Errors: ORDER_NOT_FOUND, NOTHING_TO_CANCEL (all was handed over), REQUEST_ID_REUSED.
+    """
+    RefundOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.RefundOrderRequest, _order_pb2.RefundOrderResponse]
+    """Gives money back, takes goods back, or both, and puts back into stock what is named, once
+    (ORD-13, BEY-13). Quantities that were not handed over yet are canceled first. It becomes a
+    sale of its own with what came back as negative quantities and payments. The refund_id again
+    with the same contents changes nothing. Nothing ever exceeds what was ordered, handed over,
+    returned and paid. Errors: ORDER_NOT_FOUND, ORDER_NOT_POSTED, OUTLET_NOT_FOUND,
+    QUANTITY_EXCEEDS_ORDERED, REFUND_EXCEEDS_PAID, REFUND_EXISTS, INVALID_FIELD, REQUEST_ID_REUSED.
+    """
     RecordSale: _grpc.UnaryUnaryMultiCallable[_order_pb2.RecordSaleRequest, _order_pb2.RecordSaleResponse]
     """Records a sale that was made at a till. It never becomes an online order; only its stock
     effect is seen online (ORD-05). The same sale again changes nothing. A mirrored sale that is
@@ -91,6 +117,32 @@ class OrderServiceAsyncStub(OrderServiceStub):
     RetryOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.RetryOrderRequest, _order_pb2.RetryOrderResponse]  # type: ignore[assignment]
     """Lets a waiting order go on now, instead of at its next try (ORD-12).
     Errors: ORDER_NOT_FOUND, REQUEST_ID_REUSED.
+    """
+    RetryOrders: _aio.UnaryUnaryMultiCallable[_order_pb2.RetryOrdersRequest, _order_pb2.RetryOrdersResponse]  # type: ignore[assignment]
+    """Lets all orders of one group of ListAttention go on now (BEY-09). Also tries again what the
+    outside point of sale did not take, and stock that could not be taken.
+    Errors: ATTENTION_NOT_FOUND, REQUEST_ID_REUSED.
+    """
+    ListAttention: _aio.UnaryUnaryMultiCallable[_order_pb2.ListAttentionRequest, _order_pb2.ListAttentionResponse]  # type: ignore[assignment]
+    """Lists what waits for an operator here: orders that cannot go on, grouped by cause, and sales
+    that the outside point of sale did not take or whose stock could not be taken (BEY-09).
+    RetryOrders lets all of a group go on. Errors: INVALID_PAGE_TOKEN.
+    """
+    CancelOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.CancelOrderRequest, _order_pb2.CancelOrderResponse]  # type: ignore[assignment]
+    """Cancels what has not been handed over yet, whatever the store says (ORD-13). Before the sale is
+    posted, all that is held is given free. After it, open fulfillments are canceled and what they
+    still held goes back to the outlets that gave it: the sale becomes VOIDED where nothing was paid
+    or handed over, else a return sale is written. Gives no money back: RefundOrder does. While
+    a step is under way the order is canceled right after it. Again, it changes nothing.
+    Errors: ORDER_NOT_FOUND, NOTHING_TO_CANCEL (all was handed over), REQUEST_ID_REUSED.
+    """
+    RefundOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.RefundOrderRequest, _order_pb2.RefundOrderResponse]  # type: ignore[assignment]
+    """Gives money back, takes goods back, or both, and puts back into stock what is named, once
+    (ORD-13, BEY-13). Quantities that were not handed over yet are canceled first. It becomes a
+    sale of its own with what came back as negative quantities and payments. The refund_id again
+    with the same contents changes nothing. Nothing ever exceeds what was ordered, handed over,
+    returned and paid. Errors: ORDER_NOT_FOUND, ORDER_NOT_POSTED, OUTLET_NOT_FOUND,
+    QUANTITY_EXCEEDS_ORDERED, REFUND_EXCEEDS_PAID, REFUND_EXISTS, INVALID_FIELD, REQUEST_ID_REUSED.
     """
     RecordSale: _aio.UnaryUnaryMultiCallable[_order_pb2.RecordSaleRequest, _order_pb2.RecordSaleResponse]  # type: ignore[assignment]
     """Records a sale that was made at a till. It never becomes an online order; only its stock
@@ -159,6 +211,56 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_order_pb2.RetryOrderResponse, _abc.Awaitable[_order_pb2.RetryOrderResponse]]:
         """Lets a waiting order go on now, instead of at its next try (ORD-12).
         Errors: ORDER_NOT_FOUND, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def RetryOrders(
+        self,
+        request: _order_pb2.RetryOrdersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_pb2.RetryOrdersResponse, _abc.Awaitable[_order_pb2.RetryOrdersResponse]]:
+        """Lets all orders of one group of ListAttention go on now (BEY-09). Also tries again what the
+        outside point of sale did not take, and stock that could not be taken.
+        Errors: ATTENTION_NOT_FOUND, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAttention(
+        self,
+        request: _order_pb2.ListAttentionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_pb2.ListAttentionResponse, _abc.Awaitable[_order_pb2.ListAttentionResponse]]:
+        """Lists what waits for an operator here: orders that cannot go on, grouped by cause, and sales
+        that the outside point of sale did not take or whose stock could not be taken (BEY-09).
+        RetryOrders lets all of a group go on. Errors: INVALID_PAGE_TOKEN.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelOrder(
+        self,
+        request: _order_pb2.CancelOrderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_pb2.CancelOrderResponse, _abc.Awaitable[_order_pb2.CancelOrderResponse]]:
+        """Cancels what has not been handed over yet, whatever the store says (ORD-13). Before the sale is
+        posted, all that is held is given free. After it, open fulfillments are canceled and what they
+        still held goes back to the outlets that gave it: the sale becomes VOIDED where nothing was paid
+        or handed over, else a return sale is written. Gives no money back: RefundOrder does. While
+        a step is under way the order is canceled right after it. Again, it changes nothing.
+        Errors: ORDER_NOT_FOUND, NOTHING_TO_CANCEL (all was handed over), REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def RefundOrder(
+        self,
+        request: _order_pb2.RefundOrderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_pb2.RefundOrderResponse, _abc.Awaitable[_order_pb2.RefundOrderResponse]]:
+        """Gives money back, takes goods back, or both, and puts back into stock what is named, once
+        (ORD-13, BEY-13). Quantities that were not handed over yet are canceled first. It becomes a
+        sale of its own with what came back as negative quantities and payments. The refund_id again
+        with the same contents changes nothing. Nothing ever exceeds what was ordered, handed over,
+        returned and paid. Errors: ORDER_NOT_FOUND, ORDER_NOT_POSTED, OUTLET_NOT_FOUND,
+        QUANTITY_EXCEEDS_ORDERED, REFUND_EXCEEDS_PAID, REFUND_EXISTS, INVALID_FIELD, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod

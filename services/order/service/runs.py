@@ -1,26 +1,25 @@
-"""How an order goes on by itself, and how a till's sale gets its stock taken.
+"""How an order goes on by itself.
 
 A run is taken with a lease, goes step by step, and saves what became of each step before it takes
 the next. Outcomes of many runs are saved in one transaction. A process that dies loses its leases
 in a while, and whoever takes a run next repeats at most one step, under the same request id.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import Any, cast
 
 import structlog
 
+from services.chassis import failpoints
 from services.chassis.auth import Caller
 from services.chassis.database import Call, Database, Transaction
 from services.chassis.errors import DomainError
-from services.chassis.plumbing import batches
 from services.order.peers import Peers
 from services.order.pool import Pool
-from services.order.rules import sale as sale_rules
 from services.order.rules.document import FulfillmentKind
+from services.order.rules.fulfillment import Fulfillment
 from services.order.rules.order import (
     Committed,
     Held,
@@ -29,27 +28,18 @@ from services.order.rules.order import (
     Outcome,
     Refused,
     Released,
-    references,
     resolve,
-    retried,
 )
 from services.order.rules.progress import Progress, Step, advance, settle
-from services.order.rules.sale import Channel, Fulfillment, Sale, SaleKey
-from services.order.store import orders, sales, statements, tables
-from services.order.wire import orders as order_wire
-from services.order.wire import requests
-from services.order.wire import sales as sale_wire
-from tillbridge.catalog.v1 import events_pb2 as catalog_events_pb2
-from tillbridge.customer.v1 import events_pb2 as customer_events_pb2
-from tillbridge.events.v1 import events_pb2
+from services.order.rules.sale import Channel, Sale, SaleKey
+from services.order.service.told import tell_order, tell_sale
+from services.order.store import fulfillments, orders, sales, statements, tables
 
 RUNS_MAX = 32
 """Orders that one process runs at once."""
 LEASE = timedelta(seconds=10)
 """How long a run stays taken without a step: longer than a call may last."""
 STEPS_MAX = 20
-WAKE_MAX = 200
-"""Orders that one transaction wakes, so that calls need not wait for all that wait for an item."""
 
 _ITSELF = Caller("order", "", frozenset())
 
@@ -84,6 +74,7 @@ class OrderRuns:
         )
 
     async def _run(self, order: Order) -> None:
+        failpoints.at("order.taken")
         key = order.key
         try:
             channel = await self._peers.channel(key.merchant_id, key.channel_id)
@@ -98,7 +89,9 @@ class OrderRuns:
         for _ in range(STEPS_MAX):
             if progress.step is None:
                 return
+            failpoints.at("order.step.due")
             outcome = await self._do(progress.order, progress.step)
+            failpoints.at("order.step.done")
             progress = await self._settle(key, outcome, channel)
         log.warning("a long run; it goes on when its lease ends", order_id=key.order_id)
 
@@ -164,8 +157,8 @@ class OrderRuns:
         _save_orders(transaction, known, going, jobs)
         changed = [sale for key, sale in going_sales.items() if known_sales.get(key) != sale]
         sales.save_sales(connection, changed, known_sales)
-        sales.add_fulfillments(connection, added)
-        sales.set_fulfillment_kinds(connection, _kinds(going, known_sales, changed))
+        fulfillments.add_fulfillments(connection, added)
+        fulfillments.set_fulfillment_kinds(connection, _kinds(going, known_sales, changed))
         for sale in changed:
             tell_sale(transaction, sale)
 
@@ -208,130 +201,3 @@ def _kinds(
         for order in going.values()
         if order.document and _sale_key(order) in followed
     }
-
-
-def tell_order(transaction: Transaction, order: Order) -> None:
-    """Tells that an order got further, or waits."""
-    key = order.key
-    subject = order_wire.order_subject(key)
-    transaction.emit(
-        key.merchant_id, subject, order_wire.order_changed(order), channel_id=key.channel_id
-    )
-
-
-def tell_sale(transaction: Transaction, sale: Sale) -> None:
-    """Tells that a sale is new or different; of a till's sale no channel is told (ORD-05)."""
-    subject = f"sale/{sale.key.sale_id}"
-    message = sale_wire.sale_changed(sale)
-    transaction.emit(sale.key.merchant_id, subject, message, channel_id=sale.channel_id)
-
-
-class StockTakes:
-    """Takes the stock of tills' sales."""
-
-    def __init__(self, database: Database, peers: Peers) -> None:
-        self._database = database
-        self._peers = peers
-        self.pool = Pool("sales", RUNS_MAX, self._take, self._run)
-
-    async def _take(self, count: int) -> Sequence[Sale]:
-        now = self._database.clock()
-        if not await self._database.read(lambda c: statements.is_due(c, tables.SALES, now)):
-            return ()
-        return await self._database.apply(
-            "take sales",
-            lambda t: sales.claim_sales(t.connection, t.now, t.now + LEASE, count),
-        )
-
-    async def _run(self, sale: Sale) -> None:
-        error = None
-        try:
-            for change in sale_rules.stock_changes(sale):
-                await self._peers.adjust(sale, change)
-        except DomainError as refusal:
-            error = refusal
-        job: Call[Any, Any] = Call(_ITSELF, cast("Any", (sale.key, error)))
-        await self._database.write("settle sales", self._settle_all, job)
-
-    def _settle_all(self, transaction: Transaction, calls: Sequence[Call[Any, Any]]) -> None:
-        connection = transaction.connection
-        jobs: list[tuple[SaleKey, DomainError | None]] = [call.request for call in calls]
-        known = sales.sales(connection, [key for key, _ in jobs], lock=True)
-        settled = {
-            key: sale_rules.not_taken(known[key], error, transaction.now)
-            if error
-            else sale_rules.taken(known[key])
-            for key, error in jobs
-        }
-        sales.save_sales(connection, list(settled.values()), known)
-        for call in calls:
-            call.answer = b""
-
-
-class CatalogFollower:
-    """Lets orders go on that wait for an item, as soon as the catalog has it (ORD-12)."""
-
-    request = events_pb2.ReadEventsRequest(
-        feed="catalog",
-        consumer="order",
-        types=[catalog_events_pb2.ProductChanged.DESCRIPTOR.full_name],
-        max_events=1000,
-    )
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def handle(self, events: Sequence[events_pb2.Event]) -> None:
-        """Wakes the orders that wait for the items of these events."""
-        named: set[tuple[str, str]] = set()
-        for event in events:
-            changed = catalog_events_pb2.ProductChanged()
-            if event.data.Unpack(changed):
-                for item in requests.changed_items(changed):
-                    named.update((event.merchant_id, name) for name in references(*item))
-        found = await self._database.read(lambda c: orders.awaiting(c, named))
-        for part in batches(found, WAKE_MAX):
-            wake = partial(_wake, keys=part, waits=lambda order: bool(order.awaited))
-            await self._database.apply("wake orders", wake)
-
-
-class CustomerFollower:
-    """Lets orders go on that wait for a customer to be told from another, as soon as one can be
-    (BEY-14).
-    """
-
-    request = events_pb2.ReadEventsRequest(
-        feed="customer",
-        consumer="order",
-        types=[customer_events_pb2.OrdersUnblocked.DESCRIPTOR.full_name],
-        max_events=100,
-    )
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def handle(self, events: Sequence[events_pb2.Event]) -> None:
-        """Wakes the orders of these events that still wait for that."""
-        named: list[OrderKey] = []
-        for event in events:
-            unblocked = customer_events_pb2.OrdersUnblocked()
-            if event.data.Unpack(unblocked):
-                named += requests.unblocked_orders(event.merchant_id, unblocked)
-        for part in batches(sorted(set(named)), WAKE_MAX):
-            wake = partial(_wake, keys=part, waits=_waits_for_customer)
-            await self._database.apply("wake orders", wake)
-
-
-def _waits_for_customer(order: Order) -> bool:
-    return order.waiting is not None and order.waiting.reason == "CUSTOMER_AMBIGUOUS"
-
-
-def _wake(
-    transaction: Transaction, keys: Sequence[OrderKey], waits: Callable[[Order], bool]
-) -> None:
-    known = orders.orders(transaction.connection, keys, lock=True)
-    waiting = [order for order in known.values() if waits(order)]
-    saved = [retried(order, transaction.now) for order in waiting]
-    orders.save_orders(transaction.connection, saved, known, keep_leases=True)
-    for order in saved:
-        tell_order(transaction, order)

@@ -1,0 +1,151 @@
+"""The RPCs of orders: what a store tells of them, and what an operator asks."""
+
+from collections.abc import Sequence
+
+from services.chassis.auth import Caller
+from services.chassis.database import Call, Database, Transaction
+from services.chassis.errors import DomainError
+from services.chassis.pages import token_after
+from services.chassis.rpc import View, command, query
+from services.order.peers import Peers
+from services.order.rules import order as order_rules
+from services.order.rules.order import Order, OrderKey
+from services.order.service.lists import page_of, split
+from services.order.service.told import tell_order
+from services.order.store import orders
+from services.order.wire import orders as order_wire
+from tillbridge.order.v1 import order_pb2 as pb
+
+INGEST = "tillbridge.order.v1.OrderService.IngestOrder"
+REPORT_CHANGE = "tillbridge.order.v1.OrderService.ReportOrderChange"
+
+IngestCall = Call[pb.IngestOrderRequest, pb.IngestOrderResponse]
+ReportChangeCall = Call[pb.ReportOrderChangeRequest, pb.ReportOrderChangeResponse]
+RetryCall = Call[pb.RetryOrderRequest, pb.RetryOrderResponse]
+
+
+class Orders:
+    """The part of `tillbridge.order.v1.OrderService` that is about online orders."""
+
+    def __init__(self, database: Database, peers: Peers) -> None:
+        self._database = database
+        self._peers = peers
+
+    async def ingest_order(
+        self, caller: Caller, request: pb.IngestOrderRequest
+    ) -> pb.IngestOrderResponse:
+        """Keeps an order as the store has it; its run goes on by itself (ORD-01, ORD-11)."""
+        await self._check_channel(caller.merchant, request.channel_id)
+        call: IngestCall = Call(caller, request)
+        answer = await self._database.write(INGEST, self._ingest, call)
+        return pb.IngestOrderResponse.FromString(answer)
+
+    async def _check_channel(self, merchant_id: str, channel_id: str) -> None:
+        """Refuses an order of a channel that is known not to exist. Where that cannot be found
+        out now the order is kept, since no order is ever dropped (ORD-12).
+        """
+        try:
+            await self._peers.channel(merchant_id, channel_id)
+        except DomainError as error:
+            if error.reason == "CHANNEL_NOT_FOUND":
+                raise
+
+    def _ingest(self, transaction: Transaction, calls: Sequence[IngestCall]) -> None:
+        keys = [
+            OrderKey(call.merchant, call.request.channel_id, call.request.document.order_id)
+            for call in calls
+        ]
+        known = orders.orders(transaction.connection, keys, lock=True)
+        going = dict(known)
+        sources: dict[OrderKey, str] = {}
+        for call, key in zip(calls, keys, strict=True):
+            with call:
+                document = order_wire.document(call.request.document)
+                taken = order_rules.take(document, going.get(key), key, transaction.now)
+                if taken:
+                    going[key] = taken
+                    sources[key] = call.request.document.source_document
+                message = order_wire.order_message(going[key])
+                call.reply(pb.IngestOrderResponse(order=message, changed=taken is not None))
+        saved = [going[key] for key in sources]
+        connection = transaction.connection
+        orders.save_orders(connection, saved, known, keep_leases=True)
+        orders.set_source_documents(connection, sources)
+        orders.set_awaited(
+            connection, [o for o in saved if o.key in known and known[o.key].awaited]
+        )
+        for order in saved:
+            tell_order(transaction, order)
+
+    async def report_order_change(
+        self, caller: Caller, request: pb.ReportOrderChangeRequest
+    ) -> pb.ReportOrderChangeResponse:
+        """Keeps the hint that an order was placed or changed, for the gateway to fetch it."""
+        await self._check_channel(caller.merchant, request.channel_id)
+        call: ReportChangeCall = Call(caller, request)
+        answer = await self._database.write(REPORT_CHANGE, self._report_change, call)
+        return pb.ReportOrderChangeResponse.FromString(answer)
+
+    def _report_change(self, transaction: Transaction, calls: Sequence[ReportChangeCall]) -> None:
+        keys = [order_wire.order_key(call.merchant, call.request) for call in calls]
+        known = orders.orders(transaction.connection, keys, lock=True)
+        new = {key: order_rules.reported(key, transaction.now) for key in keys if key not in known}
+        orders.save_orders(transaction.connection, list(new.values()), known, keep_leases=True)
+        for order in new.values():
+            tell_order(transaction, order)
+        for key in dict.fromkeys(keys):
+            _ask_for_document(transaction, key)
+        for call in calls:
+            call.reply(pb.ReportOrderChangeResponse())
+
+    @command
+    def retry_order(self, transaction: Transaction, calls: Sequence[RetryCall]) -> None:
+        """Lets a waiting order go on now (ORD-12)."""
+        keys = [order_wire.order_key(call.merchant, call.request) for call in calls]
+        known = orders.orders(transaction.connection, keys, lock=True)
+        retried: dict[OrderKey, Order] = {}
+        for call, key in zip(calls, keys, strict=True):
+            with call:
+                if key not in known:
+                    raise order_rules.order_not_found(key)
+                retried[key] = order_rules.retried(known[key], transaction.now)
+                call.reply(pb.RetryOrderResponse(order=order_wire.order_message(retried[key])))
+        orders.save_orders(transaction.connection, list(retried.values()), known, keep_leases=True)
+        for key, order in retried.items():
+            tell_order(transaction, order)
+            if order.document is None:
+                _ask_for_document(transaction, key)
+
+    @query
+    def get_order(self, view: View, request: pb.GetOrderRequest) -> pb.GetOrderResponse:
+        """One order, with its source document."""
+        key = order_wire.order_key(view.merchant, request)
+        found = orders.orders(view.connection, [key])
+        if key not in found:
+            raise order_rules.order_not_found(key)
+        source = orders.source_document(view.connection, key)
+        return pb.GetOrderResponse(order=order_wire.order_message(found[key], source))
+
+    @query
+    def list_orders(self, view: View, request: pb.ListOrdersRequest) -> pb.ListOrdersResponse:
+        """Orders, newest first, without their source documents."""
+        found = orders.list_orders(
+            view.connection,
+            view.merchant,
+            page_of(request, int, str, str),
+            channel_id=request.channel_id,
+            state=request.state,
+            waiting=request.waiting,
+        )
+        shown, more = split(request, found)
+        return pb.ListOrdersResponse(
+            orders=[order_wire.order_message(order) for order in shown],
+            next_page_token=token_after(request, *orders.order_position(shown[-1])) if more else "",
+        )
+
+
+def _ask_for_document(transaction: Transaction, key: OrderKey) -> None:
+    """Has the gateway fetch an order from its store."""
+    subject = order_wire.order_subject(key)
+    message = order_wire.order_change_reported(key)
+    transaction.emit(key.merchant_id, subject, message, channel_id=key.channel_id)
