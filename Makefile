@@ -37,6 +37,10 @@ test: $(STAMP) ## Runs all tests, on SQLite and PostgreSQL
 simulate: $(STAMP) ## Runs all services in virtual time under faults: SEED=1 RUNS=2000
 	@$(BIN)/python -m tests.simulation --seed $(or $(SEED),1) --runs $(or $(RUNS),2000)
 
+.PHONY: soak
+soak: $(STAMP) ## Kills processes and sets clocks wrong for hours: PROMISE=P1|P2|P19
+	@$(BIN)/python -m tests.chaos --promise $(or $(PROMISE),P1) --kills 300 --orders 100000
+
 .PHONY: check
 check: $(STAMP) ## Lint, types, import directions, contracts, stubs
 	$(BIN)/ruff format --check .

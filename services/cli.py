@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rich.console import Console
 
 from services import check as stock_check
+from services import history as run_history
 from services.chassis.auth import Tokens, write_key
 from services.chassis.settings import CONTEXTS, Context, Settings
 from services.supervisor import Process, Supervisor, until
@@ -141,6 +142,17 @@ def check(
         _say(f"inventory does not answer: {error.details()}")
         right = False
     sys.exit(0 if right else 1)
+
+
+@app.command(name="check-history")
+def check_history(
+    history: Annotated[Path, typer.Argument(help="What a run under faults has written.")],
+) -> None:
+    """Proves from a run's history that nothing was lost and nothing was doubled.
+
+    The exit code is 0 when all is right, else 1.
+    """
+    sys.exit(run_history.tell(history, _say))
 
 
 @app.command()

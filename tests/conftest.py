@@ -15,7 +15,14 @@ _names = count(1)
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """Address of a PostgreSQL server that lives as long as the tests run.
+    """Address of a PostgreSQL server that lives as long as the tests run."""
+    with postgres_server() as server:
+        yield server
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """Address of a new PostgreSQL server.
 
     Its files are not below pytest's folder, which pytest closes to the user that the server runs
     as.

@@ -64,12 +64,12 @@ def settings(data_dir: Path, database_url: str = "", **addresses: str) -> Settin
     )
 
 
-async def connected(address: str) -> grpc.aio.Channel:
+async def connected(address: str, within_s: float = CONNECTED_S) -> grpc.aio.Channel:
     """A channel that is connected: a server that has just been started may still refuse for a
     moment, and a test's first call should not be about that.
     """
     channel = client.connect(address)
-    await asyncio.wait_for(channel.channel_ready(), CONNECTED_S)
+    await asyncio.wait_for(channel.channel_ready(), within_s)
     return channel
 
 

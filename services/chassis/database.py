@@ -9,6 +9,7 @@ transaction.
 
 import asyncio
 import hashlib
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -25,23 +26,26 @@ from typing import Any, Generic, TypeVar, cast
 import structlog
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import Connection, Engine, event, func, select
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
-from services.chassis import metrics
+from services.chassis import failpoints, metrics
 from services.chassis.auth import Caller
+from services.chassis.clocks import ServerClock
+from services.chassis.driver import together
 from services.chassis.engines import open_engine
 from services.chassis.errors import DomainError
 from services.chassis.plumbing import Plumbing
 from services.chassis.queue import Job, Queue
-from services.chassis.statements import StaleError
+from services.chassis.statements import Lookup, StaleError, keys
 
 Request = TypeVar("Request", bound=Message)
 Answer = TypeVar("Answer", bound=Message)
 T = TypeVar("T")
 
-_event_ids = Random(randbits(256))  # noqa: S311  (they have to differ, and are no secret)
+_ids = Random(randbits(256))  # noqa: S311  (they have to differ, and are no secret)
 """Asking the system for each takes ten times as long."""
+os.register_at_fork(after_in_child=_ids.seed)  # else two processes would give the same ids
 
 _NOBODY = Caller("", "", frozenset())
 
@@ -51,6 +55,11 @@ FORGET_MAX = 2_000
 """Remembered answers that one transaction forgets at most."""
 
 log = structlog.get_logger()
+
+
+def new_id() -> str:
+    """32 hexadecimal digits that nothing else has."""
+    return f"{_ids.getrandbits(128):032x}"
 
 
 def utc_now() -> datetime:
@@ -106,6 +115,15 @@ Calls = Sequence[Call[Request, Answer]]
 Handler = Callable[["Transaction", Sequence[Call[Any, Any]]], None]
 
 
+def _locking(function: Any) -> Lookup:
+    name = func.unnest(keys("names")).table_valued("name").render_derived().c.name
+    return Lookup(select(function(func.hashtextextended(name, 0))))
+
+
+_LOCK = _locking(func.pg_advisory_xact_lock)
+_LOCK_SHARED = _locking(func.pg_advisory_xact_lock_shared)
+
+
 class Transaction:
     """A transaction of the writer: a connection, its time, and the events that leave with it."""
 
@@ -123,7 +141,7 @@ class Transaction:
         """
         self.events.append(
             {
-                "event_id": f"{_event_ids.getrandbits(128):032x}",
+                "event_id": new_id(),
                 "merchant_id": merchant_id,
                 "channel_id": channel_id,
                 "type": message.DESCRIPTOR.full_name,
@@ -140,28 +158,27 @@ class Transaction:
         """
         if self.connection.dialect.name != "postgresql":
             return
-        function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
-        self.connection.exec_driver_sql(
-            f"SELECT {function}(hashtextextended(name, 0))"  # noqa: S608  (one of two names)
-            " FROM unnest(%(names)s::text[]) AS name",
-            {"names": sorted(set(names))},
-        )
+        lock = _LOCK_SHARED if shared else _LOCK
+        lock.ask(self.connection, names=[(name,) for name in sorted(set(names))])
 
 
 class Database:
     """One service's database. Opened on the event loop that uses it."""
 
     def __init__(
-        self, url: str, plumbing: Plumbing, *, clock: Callable[[], datetime] = utc_now
+        self, url: str, plumbing: Plumbing, *, clock: Callable[[], datetime] | None = None
     ) -> None:
         self.url = url
         self.plumbing = plumbing
-        self.clock = clock
+        self.clock = clock or utc_now
+        """What time it is. Where processes share a database server, it is the server's time."""
         self.on_commit: list[Callable[[], None]] = []
         """Called on the event loop after a commit that appended events."""
         self._loop = asyncio.get_running_loop()
         self._queue = Queue()
         self._begin()
+        if clock is None and url.startswith("postgres"):
+            self._go_by_server()
 
     def _begin(self) -> None:
         """Opens the database, and begins to work in threads. Who works otherwise (a simulation, all
@@ -172,6 +189,11 @@ class Database:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._writer = threading.Thread(target=self._write_all, name="writer", daemon=True)
         self._writer.start()
+
+    def _go_by_server(self) -> None:
+        self.clock = shared = ServerClock(utc_now)
+        for engine in (self._writing, self._reading):
+            event.listen(engine, "begin", shared.look)
 
     async def write(self, name: str, handler: Handler, call: Call[Any, Any]) -> bytes:
         """Runs a call of the command `name`, together with others that wait; returns its answer.
@@ -217,7 +239,7 @@ class Database:
             "forget",
             lambda transaction: self.plumbing.forget(transaction.connection, before, FORGET_MAX),
         ):
-            pass
+            failpoints.at("forget.some")
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Runs `query` on a snapshot, in a reader's thread, and returns what it returns."""
@@ -235,6 +257,8 @@ class Database:
         try:
             with self._reading.begin() as connection:
                 return query(connection)
+        except DataError:  # it will never take this value: no reason to ask again
+            raise
         except DBAPIError as error:
             raise _unavailable(error) from error
 
@@ -293,6 +317,7 @@ class Database:
         for job in jobs:
             job.call.answer = job.call.error = None
         with self._writing.begin() as connection:
+            failpoints.at("commit.begin")
             transaction = Transaction(connection, self.clock())
             repeats = self._replay(connection, jobs)
             kinds: dict[Handler, list[Job]] = {}
@@ -301,11 +326,18 @@ class Database:
                     kinds.setdefault(job.handler, []).append(job)
             for kind in kinds.values():
                 run_kind(transaction, kind)
-            self._remember(transaction, [job for kind in kinds.values() for job in kind])
+            failpoints.at("commit.handled")
+            done = [job for kind in kinds.values() for job in kind]
+            known = self._look_again(connection, done)
+            with together(connection):
+                self._remember(transaction, [job for job in done if job not in known])
+                failpoints.at("commit.remembered")
+                if transaction.events:
+                    self.plumbing.append(connection, transaction.events)
             for job, first in repeats.items():
                 _repeat(job, first)
-            if transaction.events:
-                self.plumbing.append(connection, transaction.events)
+            failpoints.at("commit.ready")
+        failpoints.at("commit.done")
         return bool(transaction.events)
 
     def _replay(self, connection: Connection, jobs: list[Job]) -> dict[Job, Job]:
@@ -325,6 +357,19 @@ class Database:
                     _settle(job, *known[job.key])
                     repeats.pop(job, None)
         return repeats
+
+    def _look_again(self, connection: Connection, jobs: list[Job]) -> set[Job]:
+        """Those that were refused because another process, whose locks they have waited for, has
+        just done what they ask for; they are answered as it was there.
+        """
+        if connection.dialect.name != "postgresql":
+            return set()  # nobody else writes
+        refused = {job.key: job for job in jobs if job.digest and job.call.error}
+        known = self.plumbing.answers(connection, list(refused)) if refused else {}
+        for key in known:
+            refused[key].call.error = None
+            _settle(refused[key], *known[key])
+        return {refused[key] for key in known}
 
     def _remember(self, transaction: Transaction, jobs: list[Job]) -> None:
         rows = [
@@ -375,7 +420,7 @@ def _run_guarded(transaction: Transaction, jobs: list[Job], *, retry: bool = Tru
             log.exception("call failed", method=job.name)
             savepoint.rollback()
             del transaction.events[told:]
-            _fail([job], _unavailable(error) if raced else error)
+            _fail([job], _unavailable(error) if raced or _out_of_order(error) else error)
 
 
 def _handle(transaction: Transaction, jobs: list[Job]) -> None:
@@ -416,6 +461,14 @@ def _worth_retrying(error: Exception) -> bool:
     if state is not None:
         return state in {"40001", "40P01", "23505", "55P03"}
     return "locked" in str(error.orig) and not isinstance(error, IntegrityError)
+
+
+def _out_of_order(error: Exception) -> bool:
+    """Whether PostgreSQL is at fault and not what it was given: its connection, its resources, or
+    its limits on time.
+    """
+    state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
+    return (state or "")[:2] in {"08", "53", "57"}
 
 
 def _unavailable(error: Exception) -> DomainError:

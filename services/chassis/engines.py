@@ -13,8 +13,11 @@ _SAFE_SQLITE = (3, 51, 3)
 _POSTGRES_SETTINGS = (
     "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000"
     " -c synchronous_commit=on -c timezone=UTC -c plan_cache_mode=force_custom_plan"
+    " -c random_page_cost=1.1"
 )
-"""Plans are made for each call: one that was kept from when a table was empty reads all of it when
+"""A page costs the same wherever it lies, or small tables would be read whole for a few rows.
+
+Plans are made for each call: one that was kept from when a table was empty reads all of it when
 it is not, until somebody analyzes the table.
 """
 

@@ -3,20 +3,23 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 import psycopg
 import structlog
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.timestamp_pb2 import Timestamp
-from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, select, update
 
 from services.chassis.auth import Caller
 from services.chassis.database import Call, Database, Transaction
-from services.chassis.errors import DomainError
+from services.chassis.dead_letters import DeadLetters
+from services.chassis.errors import DomainError, invalid
+from services.chassis.pages import key_before, page_size, token_after
 from services.chassis.plumbing import EPOCH
-from services.chassis.rpc import any_merchant, command_each
+from services.chassis.rpc import View, any_merchant, command_each, query
+from services.chassis.statements import Lookup, among, keys
 from tillbridge.events.v1 import events_pb2 as pb
 
 BATCH_DEFAULT = 100
@@ -27,10 +30,25 @@ follower whose next batch cannot be delivered would stand still for good.
 HEARTBEAT_S = 10.0
 POLL_S = 1.0
 """How long a reader sleeps at most while another process may have appended."""
+COUNT_EVERY_S = 10.0
+"""How old the metric of dead letters may be."""
 
 _SECOND = timedelta(seconds=1)
 
 log = structlog.get_logger()
+
+
+class OutboxRow(NamedTuple):
+    """An event as it lies in the outbox."""
+
+    cursor: int
+    event_id: str
+    merchant_id: str
+    channel_id: str
+    type: str
+    subject: str
+    time: datetime
+    data: bytes
 
 
 class EventFeed:
@@ -45,17 +63,25 @@ class EventFeed:
         self._database = database
         self._outbox = database.plumbing.outbox
         self._consumers = database.plumbing.consumers
+        self._letters = DeadLetters(name, database.plumbing)
         outbox, consumers = self._outbox.c, self._consumers.c
         self._end = select(func.max(outbox.cursor))
         known = select(consumers.cursor).where(
             consumers.merchant_id == bindparam("merchant_id"),
             consumers.consumer == bindparam("consumer"),
         )
-        self._stand = select(known.scalar_subquery(), self._end.scalar_subquery())
-        """Where a consumer is, and where the feed ends."""
+        self._stand = Lookup(
+            select(
+                known.scalar_subquery(),
+                self._end.scalar_subquery(),
+                self._letters.any_due.scalar_subquery(),
+            )
+        )
+        """Where a consumer is, where the feed ends, and whether something comes again."""
         self._count_after = (
             select(func.count()).select_from(self._outbox).where(outbox.cursor > bindparam("after"))
         )
+        self._afters: dict[tuple[str, ...], Lookup] = {}
         self._committed = asyncio.Event()
         self._stopping = False
         database.on_commit.append(self.wake)
@@ -82,7 +108,7 @@ class EventFeed:
             committed = self._committed
             found = await self._database.read(lambda c: self._read(c, caller, request))
             left_s = until_s - loop.time()
-            if found.events or left_s <= 0 or self._stopping:
+            if found.events or found.again or left_s <= 0 or self._stopping:
                 return found
             await _wait(committed, min(left_s, POLL_S))
 
@@ -91,11 +117,22 @@ class EventFeed:
     def ack_events(
         self, transaction: Transaction, call: Call[pb.AckEventsRequest, pb.AckEventsResponse]
     ) -> pb.AckEventsResponse:
-        """Moves a consumer's cursor forward."""
+        """Moves a consumer's cursor forward, and keeps what it failed to handle."""
         request = call.request
         self._check(request.feed)
         connection = transaction.connection
         self._check_cursor(connection, request.cursor)
+        who = (connection, call.merchant, request.consumer)
+        if request.done:
+            self._letters.settle(*who, list(request.done))
+        if request.failed:
+            self._letters.fail(*who, _failures(request), transaction.now)
+        return self._move(transaction, call)
+
+    def _move(
+        self, transaction: Transaction, call: Call[pb.AckEventsRequest, pb.AckEventsResponse]
+    ) -> pb.AckEventsResponse:
+        connection, request = transaction.connection, call.request
         known = self._cursor(connection, call.merchant, request.consumer)
         if known is not None and known >= request.cursor:
             return pb.AckEventsResponse(cursor=known)
@@ -135,6 +172,52 @@ class EventFeed:
             yield pb.WatchEventsResponse(events=found.events, next_cursor=found.next_cursor)
             step.after = found.next_cursor
 
+    @any_merchant
+    @query
+    def list_dead_letters(
+        self, view: View, request: pb.ListDeadLettersRequest
+    ) -> pb.ListDeadLettersResponse:
+        """What consumers failed to handle."""
+        self._check(request.feed)
+        after: Any = key_before(request, str, str, str, int)
+        size = page_size(request)
+        connection, merchant = view.connection, view.merchant
+        rows = self._letters.page(connection, merchant, request.consumer, after, size + 1)
+        token = ""
+        if len(rows) > size:
+            last = rows[size - 1]
+            token = token_after(request, last.merchant_id, last.consumer, last.reader, last.cursor)
+        shown = map(self._dead_letter, rows[:size])
+        return pb.ListDeadLettersResponse(dead_letters=shown, next_page_token=token)
+
+    @any_merchant
+    @command_each
+    def requeue_dead_letters(
+        self,
+        transaction: Transaction,
+        call: Call[pb.RequeueDeadLettersRequest, pb.RequeueDeadLettersResponse],
+    ) -> pb.RequeueDeadLettersResponse:
+        """Has dead letters delivered again."""
+        request = call.request
+        self._check(request.feed)
+        count = self._letters.requeue(
+            transaction.connection,
+            call.merchant,
+            request.consumer,
+            request.event_ids,
+            transaction.now,
+        )
+        return pb.RequeueDeadLettersResponse(requeued_count=count)
+
+    async def count_dead_letters(self) -> None:
+        """Keeps the metric of dead letters, forever."""
+        while True:
+            try:
+                await self._database.read(self._letters.count)
+            except DomainError as error:  # the next time will do
+                log.warning("dead letters not counted", reason=error.reason)
+            await asyncio.sleep(COUNT_EVERY_S)
+
     async def listen(self) -> None:
         """Wakes readers when another process has appended; for PostgreSQL only."""
         if not self._database.url.startswith("postgres"):
@@ -170,19 +253,42 @@ class EventFeed:
     def _read(
         self, connection: Connection, caller: Caller, request: pb.ReadEventsRequest
     ) -> pb.ReadEventsResponse:
-        who = {"merchant_id": caller.merchant, "consumer": request.consumer}
-        known, end = connection.execute(self._stand, who).one()
+        now, reader, consumer = self._database.clock(), caller.merchant, request.consumer
+        who = {"merchant_id": reader, "reader": reader, "consumer": consumer, "now": now}
+        known, end, any_due = self._stand.rows(connection, **who)[0]
         after, end = known or 0, end or 0
+        count = request.max_events or BATCH_DEFAULT
+        again: Sequence[Any] = ()
         if request.HasField("after"):
             after = request.after
             _check_not_ahead(after, end)
+        elif any_due:
+            again, _ = _fitting(self._letters.due(connection, reader, consumer, now, count))
         if after >= end:  # most readers wait at the end: one statement tells
-            return pb.ReadEventsResponse(next_cursor=after)
+            return pb.ReadEventsResponse(next_cursor=after, again=map(self._event, again))
+        found = self._next(connection, caller, request, after, end)
+        found.again.extend(map(self._event, again))
+        return found
+
+    def _next(
+        self,
+        connection: Connection,
+        caller: Caller,
+        request: pb.ReadEventsRequest,
+        after: int,
+        end: int,
+    ) -> pb.ReadEventsResponse:
+        """The events behind `after`."""
         count = request.max_events or BATCH_DEFAULT
-        rows = connection.execute(
-            self._events_after(caller.merchant, request).limit(count), {"after": after}
-        ).all()
-        rows, whole = _fitting(rows)
+        asked = {
+            "merchant": caller.merchant,
+            "channel": request.channel_id,
+            "types": [(kind,) for kind in request.types],
+        }
+        given = tuple(name for name, value in asked.items() if value)
+        values = {name: asked[name] for name in given}
+        found = self._after(given).rows(connection, after=after, count=count, **values)
+        rows, whole = _fitting([OutboxRow(*row) for row in found])
         if whole and len(rows) < count:  # all up to the end was looked at
             return pb.ReadEventsResponse(events=map(self._event, rows), next_cursor=end)
         next_cursor = rows[-1].cursor
@@ -191,16 +297,23 @@ class EventFeed:
             events=map(self._event, rows), next_cursor=next_cursor, lag=lag
         )
 
-    def _events_after(self, merchant: str, request: pb.ReadEventsRequest) -> Select[Any]:
-        outbox = self._outbox.c
-        found = select(self._outbox).where(outbox.cursor > bindparam("after"))
-        if merchant:
-            found = found.where(outbox.merchant_id == merchant)
-        if request.channel_id:
-            found = found.where(outbox.channel_id == request.channel_id)
-        if request.types:
-            found = found.where(outbox.type.in_(list(request.types)))
-        return found.order_by(outbox.cursor)
+    def _after(self, given: tuple[str, ...]) -> Lookup:
+        """Asks for the events behind a cursor, of a merchant, channel or types as `given`."""
+        if given not in self._afters:
+            outbox = self._outbox.c
+            conditions: dict[str, ColumnElement[bool]] = {
+                "merchant": outbox.merchant_id == bindparam("merchant"),
+                "channel": outbox.channel_id == bindparam("channel"),
+                "types": among(keys("types"), outbox.type),
+            }
+            columns = (outbox[name] for name in OutboxRow._fields)
+            self._afters[given] = Lookup(
+                select(*columns)
+                .where(outbox.cursor > bindparam("after"), *map(conditions.__getitem__, given))
+                .order_by(outbox.cursor)
+                .limit(bindparam("count"))
+            )
+        return self._afters[given]
 
     def _event(self, row: Any) -> pb.Event:
         # By hand, since Timestamp.FromDatetime takes longer than all the rest of it.
@@ -216,6 +329,26 @@ class EventFeed:
             cursor=row.cursor,
             data=AnyMessage(type_url=f"type.googleapis.com/{row.type}", value=row.data),
         )
+
+    def _dead_letter(self, row: Any) -> pb.DeadLetter:
+        found = pb.DeadLetter(
+            consumer=row.consumer,
+            event=self._event(row),
+            reason=row.reason,
+            deliveries=row.deliveries,
+        )
+        found.fail_time.FromDatetime(row.fail_time)
+        if row.due_time is not None:
+            found.due_time.FromDatetime(row.due_time)
+        return found
+
+
+def _failures(request: pb.AckEventsRequest) -> dict[int, str]:
+    """Why each event failed, by its cursor."""
+    for index, one in enumerate(request.failed):
+        if one.cursor > request.cursor:  # it would come twice: again, and with those not read yet
+            raise invalid(f"failed[{index}].cursor", f"must be at most {request.cursor}, `cursor`")
+    return {one.cursor: one.reason for one in request.failed}
 
 
 def _fitting(rows: Sequence[Any]) -> tuple[Sequence[Any], bool]:

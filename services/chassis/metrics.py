@@ -15,6 +15,11 @@ GROUP = Histogram(
     "Calls that shared one transaction",
     buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
 )
+DEAD_LETTERS = Gauge(
+    "tillbridge_dead_letters",
+    "Events that a consumer failed to handle and that wait for an operator",
+    ["feed", "consumer"],
+)
 FOLLOW_LAG = Gauge("tillbridge_follow_lag_events", "Events not yet seen by a follower", ["feed"])
 
 

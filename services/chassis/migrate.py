@@ -8,6 +8,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, MetaData
 from sqlmodel import AutoString
 
+from services.chassis import failpoints
 from services.chassis.engines import open_engine
 
 SERVICES = Path(__file__).resolve().parents[1]
@@ -25,6 +26,8 @@ def upgrade(service: str, url: str, revision: str = "head") -> None:
                 connection.exec_driver_sql("SET LOCAL statement_timeout = '600s'")
                 connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7465)")
             command.upgrade(config(service, connection), revision)
+            failpoints.at("migrate.ready")
+        failpoints.at("migrate.done")
     finally:
         engine.dispose()
 

@@ -1,4 +1,6 @@
-"""The tables that every service has beside its own: remembered answers, outbox, cursors."""
+"""The tables that every service has beside its own: remembered answers, outbox, cursors, dead
+letters.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -18,12 +20,14 @@ from sqlalchemy import (
     Table,
     TypeDecorator,
     delete,
+    func,
     select,
     tuple_,
 )
 
 from services.chassis import statements
-from services.chassis.statements import among
+from services.chassis.driver import together
+from services.chassis.statements import Lookup, among
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -78,6 +82,11 @@ def _moment(value: int | None) -> datetime | None:
     return None if value is None else EPOCH + value * _MICROSECOND
 
 
+_TAKE_TURN = Lookup(
+    select(func.pg_advisory_xact_lock(7464), func.pg_notify("tillbridge_outbox", ""))
+)
+
+
 class Plumbing:
     """The plumbing tables in a service's own metadata, and the statements on them."""
 
@@ -114,18 +123,20 @@ class Plumbing:
             Column("cursor", BigInteger, nullable=False),
             Column("update_time", UtcTime, nullable=False),
         )
+        self.dead_letters = _dead_letters(metadata)
 
         known = self.requests.c
         key = (known.merchant_id, known.method, known.request_id)
-        self._answers = select(*key, known.digest, known.answer).where(
-            among(statements.keys(), *key)
+        self._answers = Lookup(
+            select(*key, known.digest, known.answer).where(among(statements.keys(), *key))
         )
 
     def answers(
         self, connection: Connection, keys: Sequence[tuple[str, str, str]]
     ) -> dict[tuple[str, str, str], tuple[bytes, bytes]]:
         """Digest and answer of the requests known by these keys (merchant, method, request id)."""
-        rows = connection.execute(self._answers, {"keys": keys})
+        with together(connection):  # with what begins the transaction
+            rows = self._answers.ask(connection, keys=keys)
         return {(row[0], row[1], row[2]): (row[3], row[4]) for row in rows}
 
     def remember(self, connection: Connection, rows: list[dict[str, Any]]) -> None:
@@ -147,6 +158,28 @@ class Plumbing:
         skip one.
         """
         if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7464)")
-            connection.exec_driver_sql("NOTIFY tillbridge_outbox")
+            _TAKE_TURN.ask(connection)
         statements.append(connection, self.outbox, events)
+
+
+def _dead_letters(metadata: MetaData) -> Table:
+    """Events that a consumer failed to handle; see `dead_letters`."""
+    return Table(
+        "dead_letters",
+        metadata,
+        Column("merchant_id", String, primary_key=True),
+        Column("consumer", String, primary_key=True),
+        Column("reader", String, primary_key=True),
+        Column("cursor", BigInteger, primary_key=True, autoincrement=False),
+        Column("event_id", String, nullable=False),
+        Column("channel_id", String, nullable=False),
+        Column("type", String, nullable=False),
+        Column("subject", String, nullable=False),
+        Column("time", UtcTime, nullable=False),
+        Column("data", LargeBinary, nullable=False),
+        Column("reason", String, nullable=False),
+        Column("deliveries", Integer, nullable=False),
+        Column("fail_time", UtcTime, nullable=False),
+        Column("due_time", UtcTime),
+        Index(None, "reader", "consumer", "due_time"),
+    )

@@ -76,7 +76,12 @@ async def assemble(
     for contract, service in wiring.contracts.items():
         server.add(contract, service, database)
     server.add(events_pb2.DESCRIPTOR.services_by_name["EventFeed"], feed, database)
-    background = [*wiring.background, feed.listen, lambda: _forget(database, settings)]
+    background = [
+        *wiring.background,
+        feed.listen,
+        feed.count_dead_letters,
+        lambda: _forget(database, settings),
+    ]
     return server, database, Wiring(wiring.contracts, background)
 
 

@@ -15,7 +15,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from services.chassis import metrics, status
+from services.chassis import failpoints, metrics, status
 from services.chassis.auth import SERVICE, Caller, Tokens
 from services.chassis.checks import parse
 from services.chassis.database import Database
@@ -99,7 +99,9 @@ class Server:
                 merchant = caller.merchant
                 left_s = context.time_remaining()
                 deadline_s = begin + (DEADLINE_DEFAULT_S if left_s is None else left_s)
-                return await run(caller, parse(rpc.request, body), deadline_s)
+                answered = await run(caller, parse(rpc.request, body), deadline_s)
+                failpoints.at("answer.ready")
+                return answered
             except asyncio.CancelledError:  # the caller went away, or its deadline has passed
                 code = "CANCELLED"
                 raise

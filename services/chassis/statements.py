@@ -1,60 +1,88 @@
 """Statements that are built once and run often.
 
-Building a statement costs more than running it, so the statements of hot paths are constants. Two
-things would be in the way, and are solved here: keys whose number differs from run to run, and
-upserts, which every database spells for itself.
+Building a statement costs more than running it, so the statements of hot paths are constants, and
+go straight to the driver with rows as plain tuples. Two things would be in the way, and are solved
+here: keys whose number differs from run to run, and upserts, which every database spells for
+itself.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from operator import itemgetter
 from typing import Any
 
-import psycopg
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
     Dialect,
+    Select,
     String,
     Table,
     TypeDecorator,
-    and_,
     bindparam,
-    func,
-    select,
-    update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeEngine
+
+from services.chassis.bulk import Conflict, replacing, texts, writing
+from services.chassis.driver import bound, converting, errors, execute, failed, written_for
 
 Rows = Sequence[Mapping[str, Any]]
 
-AT_ONCE_MIN = 20
-ARRAYS_MAX = 10_000
-"""From so many rows on, a column at a time is faster than a row at a time."""
 
-
-class _Json(TypeDecorator[Sequence[Sequence[str]]]):
-    """Keys as one parameter, however many."""
+class _Keys(TypeDecorator[Sequence[Sequence[str]]]):
+    """Keys as one parameter, however many: JSON; for PostgreSQL, an array that has all first texts,
+    then all second ones and so on, of which it can tell how many keys there are.
+    """
 
     impl = String
     cache_ok = True
 
-    def process_bind_param(
-        self, value: Sequence[Sequence[str]] | None, dialect: Dialect
-    ) -> str | None:
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """What it is in the database."""
+        postgres = dialect.name == "postgresql"
+        return dialect.type_descriptor(postgresql.ARRAY(String) if postgres else String())
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], str]:
         """To the database."""
-        return json.dumps(value)
+        return _key_array if dialect.name == "postgresql" else _key_json
+
+
+class Keys(list[Any]):
+    """Keys that several statements take: they are written for the database once."""
+
+    written = ""
+
+
+def _key_array(found: Sequence[Sequence[str]]) -> str:
+    return _written(found, _columns_in_a_row)
+
+
+def _key_json(found: Sequence[Sequence[str]]) -> str:
+    return _written(found, json.dumps)
+
+
+def _written(
+    found: Sequence[Sequence[str]], write: Callable[[Sequence[Sequence[str]]], str]
+) -> str:
+    if not isinstance(found, Keys):
+        return write(found)
+    found.written = found.written or write(found)
+    return found.written
+
+
+def _columns_in_a_row(found: Sequence[Sequence[str]]) -> str:
+    return texts([text for column in zip(*found, strict=True) for text in column])
 
 
 def keys(name: str = "keys") -> BindParameter[Sequence[Sequence[str]]]:
     """The parameter of a statement that takes a list of keys, each a sequence of texts."""
-    return bindparam(name, type_=_Json)
+    return bindparam(name, type_=_Keys)
 
 
 class among(FunctionElement[bool]):  # noqa: N801  (reads as SQL, like sqlalchemy's own)
@@ -69,31 +97,123 @@ class among(FunctionElement[bool]):  # noqa: N801  (reads as SQL, like sqlalchem
 
 @compiles(among, "sqlite")
 def _among_sqlite(element: among, compiler: SQLCompiler, **options: Any) -> str:
-    return _among(element, compiler, "json_each({})", options)
+    given, *columns = (compiler.process(clause, **options) for clause in element.clauses)
+    parts = ", ".join(f"value ->> {index}" for index in range(len(columns)))
+    listed = f"SELECT {parts} FROM json_each({given})"  # noqa: S608  (names, and a placeholder)
+    return f"({', '.join(columns)}) IN ({listed})"
 
 
 @compiles(among, "postgresql")
 def _among_postgresql(element: among, compiler: SQLCompiler, **options: Any) -> str:
-    return _among(element, compiler, "json_array_elements(CAST({} AS json))", options)
-
-
-def _among(element: among, compiler: SQLCompiler, rows: str, options: Mapping[str, Any]) -> str:
     given, *columns = (compiler.process(clause, **options) for clause in element.clauses)
-    parts = ", ".join(f"value ->> {index}" for index in range(len(columns)))
-    listed = f"SELECT {parts} FROM {rows.format(given)}"  # noqa: S608  (names, and a placeholder)
-    return f"({', '.join(columns)}) IN ({listed})"
+    if len(columns) == 1:
+        return f"{columns[0]} = ANY ({given})"
+    count = f"cardinality({given}) / {len(columns)}"
+    parts = ", ".join(
+        f"({given})[{count} * {index} + 1 : {count} * {index + 1}]" for index in range(len(columns))
+    )
+    return f"({', '.join(columns)}) IN (SELECT * FROM unnest({parts}))"  # noqa: S608  (as above)
 
 
-def append(connection: Connection, table: Table, rows: Rows) -> None:
-    """Inserts new rows, all of them with the same columns."""
+class Lookup:
+    """A question that is asked often. Its rows are plain tuples, each value as SQLAlchemy would
+    give it.
+
+    `_LEVELS = Lookup(select(...).where(among(keys(), ...)))`, then
+    `_LEVELS.rows(connection, keys=found)`.
+    """
+
+    def __init__(self, statement: Select[Any]) -> None:
+        self._statement = statement
+        self._asks: dict[str, _Ask] = {}
+
+    def rows(self, connection: Connection, **values: Any) -> list[tuple[Any, ...]]:
+        """All rows; `values` are those of the statement's parameters."""
+        return list(self.ask(connection, **values))
+
+    def ask(self, connection: Connection, **values: Any) -> Iterator[tuple[Any, ...]]:
+        """All rows. It asks at once, and waits for them when the first is taken: see `together`."""
+        dialect = connection.dialect
+        ask = self._asks.get(dialect.name)
+        if ask is None:
+            ask = self._asks[dialect.name] = _ask(self._statement, dialect)
+        cursor = execute(connection, "execute", ask.text, ask.parameters(values))
+        return ask.read(connection, cursor)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """A question as the driver takes it."""
+
+    text: str
+    given: Mapping[str, Any]
+    """Values that are part of the statement."""
+    converted: Mapping[str, Callable[[Any], Any]]
+    """The parameters that the database takes in another form."""
+    positions: Sequence[str]
+    """The parameters in their order, for SQLite."""
+    results: Sequence[tuple[int, Callable[[Any], Any]]]
+    """The columns that it gives in another form, and what makes them what they are."""
+
+    def parameters(self, values: dict[str, Any]) -> Any:
+        """The values as the driver takes them."""
+        for name, convert in self.converted.items():
+            if name in values:
+                values[name] = convert(values[name])
+        whole = {**self.given, **values} if self.given else values
+        return [whole[name] for name in self.positions] if self.positions else whole
+
+    def read(self, connection: Connection, cursor: Any) -> Iterator[tuple[Any, ...]]:
+        """The rows, once the first is taken."""
+        try:
+            rows = cursor.fetchall()
+        except errors(connection) as error:
+            raise failed(connection, self.text, error) from error
+        yield from converting(self.results, rows)
+
+
+def _ask(statement: Select[Any], dialect: Dialect) -> _Ask:
+    on = written_for(dialect)
+    compiled: Any = statement.compile(dialect=on)
+    binds = {name: bind.type for name, bind in compiled.binds.items()}
+    converted = dict(bound(on, binds))
+    given = {
+        name: converted[name](value) if name in converted else value
+        for name, value in compiled.params.items()
+        if value is not None
+    }
+    kinds = enumerate(column.type for column in statement.selected_columns)
+    results = ((index, kind.dialect_impl(on).result_processor(on, None)) for index, kind in kinds)
+    return _Ask(
+        str(compiled),
+        given,
+        converted,
+        compiled.positiontup or (),
+        [(index, convert) for index, convert in results if convert],
+    )
+
+
+def append(
+    connection: Connection,
+    table: Table,
+    rows: Rows | Sequence[Sequence[Any]],
+    columns: Sequence[str] = (),
+) -> None:
+    """Inserts new rows, all of them with the same columns: mappings, or where `columns` are named,
+    tuples of these.
+    """
     if rows:
-        _bulk(connection.dialect, table, tuple(rows[0]), None).run(connection, rows)
+        names = tuple(columns or rows[0])
+        writing(connection.dialect, table, names, None).run(
+            connection, _tuples(rows, names, columns)
+        )
 
 
 def upsert(
     connection: Connection,
     table: Table,
-    rows: Rows,
+    rows: Rows | Sequence[Sequence[Any]],
+    columns: Sequence[str] = (),
     *,
     keep: Iterable[str] = (),
     where: Callable[[Any], ColumnElement[bool]] | None = None,
@@ -104,16 +224,25 @@ def upsert(
     Args:
         connection: where to.
         table: the table.
-        rows: the rows.
+        rows: the rows: mappings, or where `columns` are named, tuples of these.
+        columns: see `rows`.
         keep: columns that are not replaced.
         where: gives, from the columns of the new row, what must hold for a row to be replaced; a
             function of a module, since the statement is kept for it.
         distinct: whether no two rows have the same key, which is faster for many.
     """
     if rows:
-        conflict = _Conflict(frozenset(keep), where)
-        bulk = _bulk(connection.dialect, table, tuple(rows[0]), conflict)
-        bulk.run(connection, rows, distinct=distinct)
+        names = tuple(columns or rows[0])
+        bulk = writing(connection.dialect, table, names, Conflict(frozenset(keep), where))
+        bulk.run(connection, _tuples(rows, names, columns), distinct=distinct or len(rows) == 1)
+
+
+def _tuples(rows: Any, names: Sequence[str], columns: Sequence[str]) -> Sequence[Sequence[Any]]:
+    if columns:
+        return rows  # type: ignore[no-any-return]
+    if len(names) == 1:
+        return [(row[names[0]],) for row in rows]
+    return list(map(itemgetter(*names), rows))
 
 
 class StaleError(Exception):
@@ -142,195 +271,34 @@ def save_decided(
     Raises:
         StaleError: one of them is not; whoever runs the transaction undoes it, and runs it again.
     """
-    if rows and connection.dialect.name == "postgresql":
-        _save_at_once(connection, table, rows, decided_on, frozenset(keep))
-    elif rows:
-        columns = tuple(name for name in rows[0] if not name.startswith("was_"))
-        conflict = _Conflict(frozenset(keep), None, tuple(decided_on))
-        if _bulk(connection.dialect, table, columns, conflict).run(connection, rows) < len(rows):
-            raise StaleError(f"{table.name}: not what was decided on")
+    if not rows:
+        return
+    columns = tuple(name for name in rows[0] if not name.startswith("was_"))
+    if connection.dialect.name == "postgresql":
+        _save_at_once(connection, table, rows, columns, tuple(decided_on), frozenset(keep))
+        return
+    conflict = Conflict(frozenset(keep), None, tuple(decided_on))
+    bulk = writing(connection.dialect, table, columns, conflict)
+    if bulk.run(connection, list(map(itemgetter(*bulk.names), rows))) < len(rows):
+        raise StaleError(f"{table.name}: not what was decided on")
 
 
-def _save_at_once(
+def _save_at_once(  # noqa: PLR0917  (as save_decided)
     connection: Connection,
     table: Table,
     rows: Rows,
-    decided_on: Sequence[str],
-    keep: frozenset[str],
-) -> None:
-    """Saves what was decided by two statements: of new rows, and of those that were there."""
-    columns = tuple(name for name in rows[0] if not name.startswith("was_"))
-    was = [f"was_{name}" for name in decided_on]
-    new = [row for row in rows if all(row[name] is None for name in was)]
-    known = [row for row in rows if any(row[name] is not None for name in was)]
-    append(connection, table, [{name: row[name] for name in columns} for row in new])
-    if known:
-        replace = _replacing(connection.dialect, table, columns, tuple(decided_on), keep)
-        if replace.run_arrays(connection, known) < len(known):
-            raise StaleError(f"{table.name}: not what was decided on")
-
-
-@dataclass(frozen=True, slots=True)
-class _Conflict:
-    """What happens to a row that is there already."""
-
-    keep: frozenset[str]
-    where: Callable[[Any], ColumnElement[bool]] | None
-    decided_on: tuple[str, ...] = ()
-
-    def condition(self, table: Table, new: Any) -> ColumnElement[bool] | None:
-        """What must hold for it to be replaced."""
-        if self.decided_on:
-            is_ = [
-                table.c[name].is_not_distinct_from(
-                    bindparam(f"was_{name}", type_=table.c[name].type)
-                )
-                for name in self.decided_on
-            ]
-            return and_(*is_)
-        return None if self.where is None else self.where(new)
-
-
-@dataclass(frozen=True, slots=True)
-class _Bulk:
-    """A statement as the driver takes it, with rows as they are.
-
-    Handing many rows to SQLAlchemy costs about as much as writing them; only the columns that the
-    database keeps in another form have to be looked at.
-    """
-
-    text: str
-    converted: Sequence[tuple[str, Callable[[Any], Any]]]
-    positions: Sequence[str] = ()
-    """The parameters in their order, for SQLite: names have to be looked up for every row."""
-    arrays: str = ""
-    """The same for PostgreSQL with a whole column as one parameter."""
-    copy: str = ""
-    """The same as PostgreSQL's COPY, which only adds rows and is the fastest there is."""
-
-    def run(self, connection: Connection, rows: Rows, *, distinct: bool = False) -> int:
-        """Writes the rows; returns how many were written."""
-        if self.copy and len(rows) >= AT_ONCE_MIN:
-            return self._run_copy(connection, rows)
-        if distinct and self.arrays and len(rows) >= AT_ONCE_MIN:
-            return self.run_arrays(connection, rows)
-        if self.positions:
-            return self._run_positions(connection, rows)
-        values = [dict(row) for row in rows]
-        for name, convert in self.converted:
-            for row in values:
-                row[name] = convert(row[name])
-        return connection.exec_driver_sql(self.text, values).rowcount
-
-    def _run_positions(self, connection: Connection, rows: Rows) -> int:
-        converts = dict(self.converted)
-        columns: list[Iterable[Any]] = []
-        for name in self.positions:
-            column = [row[name] for row in rows]
-            convert = converts.get(name)
-            columns.append([convert(value) for value in column] if convert else column)
-        values = list(zip(*columns, strict=True))
-        return connection.exec_driver_sql(self.text, values).rowcount
-
-    def _run_copy(self, connection: Connection, rows: Rows) -> int:
-        converts = dict(self.converted)
-        columns = ((converts.get(name), [row[name] for row in rows]) for name in rows[0])
-        values = [map(convert, column) if convert else column for convert, column in columns]
-        driver: Any = connection.connection.driver_connection
-        try:
-            with driver.cursor() as cursor, cursor.copy(self.copy) as copy:
-                for row in zip(*values, strict=True):
-                    copy.write_row(row)
-        except psycopg.Error as error:  # as SQLAlchemy would have it, and without the values
-            raise DBAPIError(self.copy, None, error, hide_parameters=True) from error
-        return len(rows)
-
-    def run_arrays(self, connection: Connection, rows: Rows) -> int:
-        """Writes the rows, whole columns at once; returns how many were written."""
-        written = 0
-        for begin in range(0, len(rows), ARRAYS_MAX):
-            some = rows[begin : begin + ARRAYS_MAX]
-            columns = {name: [row[name] for row in some] for name in rows[0]}
-            for name, convert in self.converted:
-                columns[name] = [convert(value) for value in columns[name]]
-            written += connection.exec_driver_sql(self.arrays, columns).rowcount
-        return written
-
-
-@cache
-def _replacing(
-    dialect: Dialect,
-    table: Table,
     columns: tuple[str, ...],
     decided_on: tuple[str, ...],
     keep: frozenset[str],
-) -> _Bulk:
-    """The replacement of many rows, each only if it still is what was decided on."""
-    types = {name: table.c[name].type for name in columns}
-    types |= {f"was_{name}": table.c[name].type for name in decided_on}
-    lists = [bindparam(name, type_=postgresql.ARRAY(kind)) for name, kind in types.items()]
-    new = func.unnest(*lists).table_valued(*types, name="new").render_derived()
-    key = {column.name for column in table.primary_key}
-    statement = (
-        update(table)
-        .values({name: new.c[name] for name in columns if name not in keep | key})
-        .where(*(table.c[name] == new.c[name] for name in sorted(key)))
-        .where(*(table.c[name].is_not_distinct_from(new.c[f"was_{name}"]) for name in decided_on))
-    )
-    arrays = str(statement.compile(dialect=dialect))
-    return _Bulk("", _converted(dialect, table, columns, decided_on), arrays=arrays)
-
-
-@cache
-def _bulk(
-    dialect: Dialect, table: Table, columns: tuple[str, ...], conflict: _Conflict | None
-) -> _Bulk:
-    if dialect.name != "postgresql":
-        qmark = sqlite.dialect(paramstyle="qmark")
-        compiled = _resolved(sqlite.insert(table), table, columns, conflict).compile(
-            dialect=qmark, column_keys=columns
-        )
-        decided_on = conflict.decided_on if conflict else ()
-        return _Bulk(
-            str(compiled), _converted(qmark, table, columns, decided_on), compiled.positiontup
-        )
-    one = _resolved(postgresql.insert(table), table, columns, conflict)
-    text = str(one.compile(dialect=dialect, column_keys=columns))
-    if conflict is None:
-        names = ", ".join(map(dialect.identifier_preparer.quote, columns))
-        copy = f"COPY {table.name} ({names}) FROM STDIN"
-        return _Bulk(text, _converted(dialect, table, columns), copy=copy)
-    lists = [bindparam(name, type_=postgresql.ARRAY(table.c[name].type)) for name in columns]
-    new = func.unnest(*lists).table_valued(*columns, name="new").render_derived()
-    whole = postgresql.insert(table).from_select(
-        columns, select(*(new.c[name] for name in columns))
-    )
-    arrays = str(_resolved(whole, table, columns, conflict).compile(dialect=dialect))
-    return _Bulk(text, _converted(dialect, table, columns), arrays=arrays)
-
-
-def _resolved(
-    statement: Any, table: Table, columns: tuple[str, ...], conflict: _Conflict | None
-) -> Any:
-    """The insertion, with what happens to rows that are there already."""
-    if conflict is None:
-        return statement
-    new = statement.excluded
-    key = {column.name for column in table.primary_key}
-    return statement.on_conflict_do_update(
-        index_elements=list(table.primary_key),
-        set_={name: new[name] for name in columns if name not in key | conflict.keep},
-        where=conflict.condition(table, new),
-    )
-
-
-def _converted(
-    dialect: Dialect, table: Table, columns: Sequence[str], decided_on: Sequence[str] = ()
-) -> Sequence[tuple[str, Callable[[Any], Any]]]:
-    """The columns that the database keeps in another form, and how each gets there."""
-    kinds = {name: table.c[name].type for name in columns}
-    kinds |= {f"was_{name}": table.c[name].type for name in decided_on}
-    processors = (
-        (name, kind.dialect_impl(dialect).bind_processor(dialect)) for name, kind in kinds.items()
-    )
-    return [(name, convert) for name, convert in processors if convert]
+) -> None:
+    """Saves what was decided by two statements: of new rows, and of those that were there."""
+    was = itemgetter(*(f"was_{name}" for name in decided_on), f"was_{decided_on[0]}")
+    nothing = (None,) * (len(decided_on) + 1)
+    new = [row for row in rows if was(row) == nothing]
+    append(connection, table, list(map(itemgetter(*columns), new)), columns)
+    known = rows if not new else [row for row in rows if was(row) != nothing]
+    if known:
+        replace = replacing(connection.dialect, table, columns, decided_on, keep)
+        values = list(map(itemgetter(*replace.names), known))
+        if replace.count(connection, values) < len(known):
+            raise StaleError(f"{table.name}: not what was decided on")

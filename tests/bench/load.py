@@ -1,9 +1,9 @@
 """The process that calls: 32 callers on one channel, each waiting for its answer.
 
 Run as `python -m tests.bench.load ADDRESS TOKEN`. It reads one JSON object a line, `{"kind",
-"seconds", "callers", "channel"}`, and writes one, `{"rate"}`, answers per second. It makes its
-requests before it begins, hands bytes to grpc and looks at no answer, to leave the machine to the
-server.
+"seconds", "callers", "channel", "items"}`, and writes one, `{"rate"}`, answers per second. It makes
+its requests before it begins, hands bytes to grpc and looks at no answer, to leave the machine to
+the server.
 """
 
 import asyncio
@@ -15,11 +15,12 @@ from collections.abc import Callable
 import grpc
 import uvloop
 
-from tests.bench import customers, empty, online, stock
+from tests.bench import customers, empty, online, orders, stock
 
 Next = Callable[[], bytes]
 
 _web = online.Web()
+_store = orders.Store()
 
 _KINDS: dict[str, tuple[str, Next]] = {
     "empty": (empty.PATH, bytes),
@@ -30,9 +31,12 @@ _KINDS: dict[str, tuple[str, Next]] = {
     "reserve_hot": (online.RESERVE, _web.reserve_hot),
     "read": (online.READ, _web.read),
     "list": (online.LIST, _web.read_list),
+    "ingest": (orders.INGEST, _store.ingest),
+    "replay": (orders.INGEST, _store.replay),
+    "quote": (orders.QUOTE, _store.quote),
 }
 
-_A_SECOND = {"empty": 0, "batch": 300, "list": 500}
+_A_SECOND = {"empty": 0, "batch": 300, "list": 500, "ingest": 300, "replay": 2000, "quote": 2000}
 """Requests made beforehand for each second, 4,000 of the others; should they not do, more are made
 on the way.
 """
@@ -42,7 +46,8 @@ async def _run(channel: grpc.aio.Channel, token: str, order: dict[str, float | s
     """Calls for the time asked for; returns how many calls were answered per second."""
     kind = str(order["kind"])
     path, body = _KINDS[kind]
-    _web.channel_id = str(order["channel"])
+    _web.channel_id = _store.channel_id = str(order["channel"])
+    stock.ITEMS.how_many = int(order["items"])
     method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
     metadata = (("authorization", f"Bearer {token}"),)
     seconds = float(order["seconds"])

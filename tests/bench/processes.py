@@ -43,6 +43,8 @@ class Loader:
         self._process = process
         self.channel_id = ""
         """The shop's channel, for what is asked through it."""
+        self.items = len(stock.ITEMS)
+        """How many items the shop has."""
 
     async def run(self, kind: str, callers: int, seconds: float) -> float:
         """Lets so many callers call for this long; returns answers per second."""
@@ -53,6 +55,7 @@ class Loader:
             "callers": callers,
             "seconds": seconds,
             "channel": self.channel_id,
+            "items": self.items,
         }
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         line = await self._process.stdout.readline()

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import overload
 from uuid import uuid4
 
 import grpc
@@ -10,13 +11,38 @@ import grpc
 from services.chassis import migrate
 from services.chassis.client import Metadata
 from services.chassis.engines import open_engine
+from services.chassis.plumbing import batches
 from services.inventory.store.items import learn_items
 from tillbridge.inventory.v1 import channels_pb2, inventory_pb2
 from tillbridge.inventory.v1.channels_pb2_grpc import ChannelServiceStub
 
 PATH = "/tillbridge.inventory.v1.InventoryService/RecordCounts"
 MERCHANT = "bench-shop"
-ITEMS: Sequence[str] = [f"item-{number:04}" for number in range(1000)]
+
+
+class Items(Sequence[str]):
+    """The ids of as many items as there are."""
+
+    how_many = 1000
+
+    def __len__(self) -> int:
+        return self.how_many
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[str]: ...
+
+    def __getitem__(self, at: int | slice) -> str | list[str]:
+        numbers = range(self.how_many)[at]
+        if isinstance(numbers, int):
+            return f"item-{numbers:07}"
+        return [f"item-{number:07}" for number in numbers]
+
+
+ITEMS = Items()
+"""1,000 of them, unless it is measured what more cost."""
 OUTLETS: Sequence[str] = ["outlet-main", "outlet-harbour", "outlet-depot"]
 CONNECTED = OUTLETS[:2]
 """The outlets that feed the channel."""
@@ -52,26 +78,29 @@ def prepare(url: str) -> None:
     """Creates the tables, and the items as if the catalog had told them."""
     migrate.upgrade("inventory", url)
     engine = open_engine(url, writing=True)
-    with engine.begin() as connection:
-        learn_items(
-            connection,
-            [
-                {
-                    "merchant_id": MERCHANT,
-                    "item_id": item_id,
-                    "product_id": f"product-{item_id}",
-                    "tracked": True,
-                    "deleted": False,
-                    "revision": 1,
-                }
-                for item_id in ITEMS
-            ],
-            [],
-        )
+    for some in batches(ITEMS, 10_000):
+        with engine.begin() as connection:
+            learn_items(
+                connection,
+                [
+                    {
+                        "merchant_id": MERCHANT,
+                        "item_id": item_id,
+                        "product_id": f"product-{item_id}",
+                        "tracked": True,
+                        "deleted": False,
+                        "revision": 1,
+                    }
+                    for item_id in some
+                ],
+                [],
+            )
     engine.dispose()
 
 
-async def open_shop(channel: grpc.aio.Channel, metadata: Metadata) -> None:
+async def open_shop(
+    channel: grpc.aio.Channel, metadata: Metadata, timeout_s: float | None = None
+) -> None:
     """Creates the outlets, a register, and an X-Series channel that two outlets feed."""
     stub = ChannelServiceStub(channel)
     for outlet_id in OUTLETS:
@@ -94,6 +123,7 @@ async def open_shop(channel: grpc.aio.Channel, metadata: Metadata) -> None:
             connected_outlet_ids=CONNECTED,
         ),
         metadata=metadata,
+        timeout=timeout_s,
     )
 
 

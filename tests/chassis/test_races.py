@@ -12,14 +12,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from google.protobuf.empty_pb2 import Empty
 from sqlalchemy import Connection, func, select
 
 from services.chassis.database import Transaction
-from services.chassis.engines import open_engine
-from services.chassis.plumbing import EPOCH
 from tests.chassis import acknowledging
-from tests.chassis.counter import COUNTERS, JOURNAL, PLUMBING, Counter, create_tables, opened
+from tests.chassis.counter import COUNTERS, JOURNAL, Counter, create_tables, opened
 from tests.chassis.test_database import add, adding, effects, outcome, totals
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,56 +100,6 @@ async def test_a_lock_that_is_never_freed_is_a_clear_refusal(shared: str) -> Non
         go_on.set()
         await keeping
         await other.apply("want", want)
-
-
-async def test_the_outbox_skips_nothing(shared: str) -> None:
-    """P13, small: 20 writers that sleep between appending and committing, and a reader that always
-    goes on behind the last cursor that it saw.
-    """
-    seed = int(os.environ.get("TILLBRIDGE_TEST_SEED", time.time_ns() % 10**6))
-    print(f"seed {seed}")
-    create_tables(shared)
-    chance = random.Random(seed)
-    pauses = [[chance.uniform(0, 0.01) for _ in range(10)] for _ in range(20)]
-
-    def write(writer: int) -> None:
-        engine = open_engine(shared, writing=True)
-        for number, pause in enumerate(pauses[writer]):
-            with engine.begin() as connection:
-                transaction = Transaction(connection, EPOCH)
-                transaction.emit("m", f"w/{writer}", Empty())
-                (event,) = transaction.events
-                PLUMBING.append(connection, [event | {"event_id": f"{writer}-{number}"}])
-                time.sleep(pause)
-        engine.dispose()
-
-    def after(cursor: int) -> list[tuple[int, str]]:
-        table = PLUMBING.outbox.c
-        with reading.begin() as connection:
-            rows = connection.execute(
-                select(table.cursor, table.event_id)
-                .where(table.cursor > cursor)
-                .order_by(table.cursor)
-            )
-            return [(row[0], row[1]) for row in rows]
-
-    reading = open_engine(shared, writing=False)
-    writers = [threading.Thread(target=write, args=(writer,)) for writer in range(20)]
-    for thread in writers:
-        thread.start()
-    seen: list[str] = []
-    cursor, running = 0, True
-    while running:
-        running = any(thread.is_alive() for thread in writers)
-        for found, event_id in after(cursor):
-            cursor = found
-            seen.append(event_id)
-    reading.dispose()
-    assert sorted(seen) == sorted(f"{w}-{n}" for w in range(20) for n in range(10))
-    for writer in range(20):
-        assert [f"{writer}-{n}" for n in range(10)] == [
-            event_id for event_id in seen if event_id.startswith(f"{writer}-")
-        ]
 
 
 async def acknowledged_until_killed(url: str, first: int, after: int) -> list[int]:

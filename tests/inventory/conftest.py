@@ -1,5 +1,6 @@
 """A real inventory service, with a feed in the catalog's place that tells it the items."""
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import pytest
 from sqlalchemy import Connection, MetaData, select
 
@@ -101,31 +103,25 @@ async def catalog_feed(folder: Path) -> AsyncIterator[Catalog]:
         await database.close()
 
 
-@dataclass(slots=True)
-class Shop:
+class Client(ABC):
     """A merchant's inventory, called as its operator calls it."""
 
-    service: Running
-    catalog: Catalog
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def channel(self) -> grpc.aio.Channel:
+        """The way to the service."""
 
     @property
     def stock(self) -> "InventoryServiceAsyncStub":
         """Stub of InventoryService."""
-        return InventoryServiceStub(self.service.channel)
+        return InventoryServiceStub(self.channel)
 
     @property
     def channels(self) -> "ChannelServiceAsyncStub":
         """Stub of ChannelService."""
-        return ChannelServiceStub(self.service.channel)
-
-    async def learn(self, *item_ids: str, tracked: bool = True, revision: int = 1) -> None:
-        """Lets the inventory learn items."""
-        await self.catalog.tell(item_ids, tracked=tracked, revision=revision)
-
-        async def known() -> bool:
-            return set(item_ids) <= await self.service.database.read(_item_ids)
-
-        await eventually(known)
+        return ChannelServiceStub(self.channel)
 
     async def open(self, **channel: Any) -> channels_pb2.Channel:
         """Creates outlets, registers and an X-Series channel at Main, changed as told."""
@@ -229,10 +225,32 @@ class Shop:
 
     async def events(self) -> list[events_pb2.Event]:
         """All that the inventory has told."""
-        answer = await EventFeedStub(self.service.channel).ReadEvents(
+        answer = await EventFeedStub(self.channel).ReadEvents(
             events_pb2.ReadEventsRequest(consumer="test", max_events=1000), metadata=metadata()
         )
         return list(answer.events)
+
+
+@dataclass(slots=True)
+class Shop(Client):
+    """An inventory that runs in this process, and the catalog's feed that it follows."""
+
+    service: Running
+    catalog: Catalog
+
+    @property
+    def channel(self) -> grpc.aio.Channel:
+        """The way to the service."""
+        return self.service.channel
+
+    async def learn(self, *item_ids: str, tracked: bool = True, revision: int = 1) -> None:
+        """Lets the inventory learn items."""
+        await self.catalog.tell(item_ids, tracked=tracked, revision=revision)
+
+        async def known() -> bool:
+            return set(item_ids) <= await self.service.database.read(_item_ids)
+
+        await eventually(known)
 
 
 def _item_ids(connection: Connection) -> set[str]:

@@ -14,7 +14,7 @@ from services import cli
 from services.inventory.store.tables import HOLDS, LEVELS, ONLINE
 from services.inventory.wire import stock as wire
 from tests.harness import KEY, MERCHANT, metadata
-from tests.inventory.conftest import HARBOUR, MAIN, THIRD, Shop, request_id
+from tests.inventory.conftest import HARBOUR, MAIN, THIRD, Client, Shop, request_id
 from tests.inventory.test_incidents import audit, sell
 from tests.inventory.test_transfers import Transfers
 from tillbridge.inventory.v1 import audit_pb2 as pb
@@ -30,7 +30,7 @@ LEVEL, RESERVED, FIGURE, TRANSIT = (
 )
 
 
-async def check(shop: Shop, *, repair: bool = False, page_size: int = 0) -> list[pb.Finding]:
+async def check(shop: Client, *, repair: bool = False, page_size: int = 0) -> list[pb.Finding]:
     """All that CheckStock finds."""
     found: list[pb.Finding] = []
     request = pb.CheckStockRequest(repair=repair, page_size=page_size)

@@ -8,11 +8,11 @@ from sqlalchemy import update
 
 from services.inventory.store.tables import TRANSFERS
 from tests.harness import metadata, refused
-from tests.inventory.conftest import HARBOUR, MAIN, THIRD, Shop, request_id
+from tests.inventory.conftest import HARBOUR, MAIN, THIRD, Client, Shop, request_id
 from tests.inventory.test_transfers import Transfers
 from tillbridge.attention.v1 import attention_pb2
 from tillbridge.inventory.v1 import audit_pb2 as pb
-from tillbridge.inventory.v1 import inventory_pb2
+from tillbridge.inventory.v1 import events_pb2, inventory_pb2
 from tillbridge.inventory.v1.audit_pb2_grpc import AuditServiceStub
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio
 
 
-def audit(shop: Shop) -> "AuditServiceAsyncStub":
+def audit(shop: Client) -> "AuditServiceAsyncStub":
     """The shop's AuditService."""
-    stub: AuditServiceAsyncStub = AuditServiceStub(shop.service.channel)
+    stub: AuditServiceAsyncStub = AuditServiceStub(shop.channel)
     return stub
 
 
@@ -42,7 +42,7 @@ async def sell(shop: Shop, item_id: str, outlet_id: str, quantity: str, cause: s
 
 
 async def incidents(
-    shop: Shop, state: pb.IncidentState.ValueType = pb.INCIDENT_STATE_OPEN
+    shop: Client, state: pb.IncidentState.ValueType = pb.INCIDENT_STATE_OPEN
 ) -> list[pb.Incident]:
     """The shop's incidents."""
     answer = await audit(shop).ListIncidents(
@@ -52,7 +52,7 @@ async def incidents(
 
 
 async def resolve(
-    shop: Shop, incident: pb.Incident, reservation_id: str = "", to_outlet_id: str = ""
+    shop: Client, incident: pb.Incident, reservation_id: str = "", to_outlet_id: str = ""
 ) -> pb.Incident:
     """Does something about an incident."""
     answer = await audit(shop).ResolveIncident(
@@ -117,6 +117,15 @@ async def test_a_till_that_sells_a_promised_piece_makes_an_incident(shop: Shop) 
     moved = await shop.commit(newer.reservation_id)
     assert [(one.outlet_id, one.quantity) for one in moved.allocations] == [(HARBOUR, "2")]
     assert (await shop.level("mug", HARBOUR)).on_hand == "0"
+    told = [event for event in await shop.events() if event.subject.startswith("reservation/")]
+    changes = [events_pb2.ReservationChanged.FromString(event.data.value) for event in told]
+    assert [(one.reservation.reservation_id, one.incident_id) for one in changes] == [
+        (newer.reservation_id, found.incident_id),
+        (older.reservation_id, found.incident_id),
+    ]
+    assert [one.outlet_id for one in changes[0].reservation.allocations] == [HARBOUR]
+    assert changes[1].reservation.state == inventory_pb2.RESERVATION_STATE_RELEASED
+    assert {event.channel_id for event in told} == {channel.channel_id}
 
 
 @pytest.mark.rule("BEY-04")

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from services.chassis.errors import DomainError
-from services.inventory.rules.channels import Profile, StoreTerms, admit
+from services.inventory.rules.admission import StoreTerms, admit
+from services.inventory.rules.channels import Profile
 from tests.harness import metadata, refused
 from tests.inventory.conftest import MAIN, Shop
 from tillbridge.inventory.v1 import channels_pb2 as pb

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from services.chassis import database
 from services.chassis.database import Database
 from services.inventory.rules.channels import AllocationPolicy
 from services.inventory.service import build
@@ -146,9 +147,11 @@ async def test_a_hold_ends_once_however_many_see_that_it_is_over(shop: Shop) -> 
 
 @pytest.mark.rule("INV-14")
 async def test_holds_end_by_the_clock_of_the_database_that_processes_share(
-    postgres: str, tmp_path: Path
+    postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process whose clock is ten minutes ahead neither ends a hold early nor gives it longer."""
+    ahead = timedelta(minutes=10)
+    monkeypatch.setattr(database, "utc_now", lambda: datetime.now(UTC) + ahead)
     async for shop in _late_shop(postgres, tmp_path):
         channel = await shop.open()
         await shop.learn("mug")
@@ -165,7 +168,6 @@ async def _late_shop(postgres: str, folder: Path) -> AsyncIterator[Shop]:
         async with catalog_feed(folder) as catalog:
             configured = harness.settings(folder, url, catalog_address=catalog.address)
             async with running("inventory", PLUMBING, build, configured) as service:
-                service.database.clock = lambda: datetime.now(UTC) + timedelta(minutes=10)
                 yield Shop(service, catalog)
 
 

@@ -165,6 +165,20 @@ async def test_an_item_that_becomes_tracked_is_told(shop: Shop) -> None:
     assert (told.quantity, told.unlimited) == (4, False)
 
 
+@pytest.mark.rule("BEY-08")
+async def test_what_is_told_late_of_an_item_changes_nothing_and_is_not_told_on(shop: Shop) -> None:
+    """As when its event was a dead letter, and is requeued when younger ones have been handled."""
+    channel = await shop.open()
+    await shop.learn("card", tracked=True, revision=2)
+    await shop.count("card", MAIN, "4")
+    told = len(await shop.events())
+    await shop.catalog.tell(["card"], tracked=False, revision=1)
+    await shop.learn("mug")  # which comes behind it
+    figure = await shop.online(channel.channel_id, "card")
+    assert (figure.quantity, figure.unlimited) == (4, False)
+    assert len(await shop.events()) == told
+
+
 async def test_a_product_that_is_gone_takes_its_items_along(shop: Shop) -> None:
     await shop.open()
     await shop.catalog.tell(["red", "blue"], product_id="shirt", revision=1)

@@ -5,11 +5,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from tests.simulation.auditor import LIVE, Ledger, Place, thousandths
+from tests.simulation.book import Sent
 from tests.simulation.people import AWAITING, CANCELED, PAID, Scene
+from tests.simulation.shelves import Shelves
 from tests.simulation.shop import Placed, Shop
 from tillbridge.customer.v1 import customer_pb2
 from tillbridge.errors.v1 import errors_pb2
-from tillbridge.inventory.v1 import channels_pb2, events_pb2, inventory_pb2, transfers_pb2
+from tillbridge.inventory.v1 import audit_pb2, inventory_pb2
 from tillbridge.order.v1 import order_pb2
 
 MAY_WAIT_FOR = {
@@ -30,6 +32,10 @@ MAY_REFUSE = {
     "SendTransfer": {"ITEM_NOT_FOUND"},
     "ReceiveTransfer": {"TRANSFER_ENDED", "ITEM_NOT_FOUND"},
     "SetBuffer": {"ITEM_NOT_FOUND"},
+    "SetPrimaryOutlet": {"FIXED_BY_POLICY", "OUTLET_NOT_CONNECTED"},
+    "UpdateChannel": {"FIXED_BY_POLICY"},
+    "ReportStockEdit": {"ITEM_NOT_FOUND"},
+    "ResolveIncident": {"RESERVATION_ENDED", "RESERVATION_NOT_FOUND", "INSUFFICIENT_STOCK"},
     "DrainOutlet": {
         "OUTLET_NOT_CONNECTED",
         "OUTLET_LOCKED_BY_REGISTER",
@@ -54,11 +60,10 @@ class Audit:
     async def run(self) -> list[str]:
         """What is wrong."""
         self._check_calls()
-        await self._check_figures()
+        self.findings += await Shelves(self._scene, self._ledger, self._raw).run()
         await self._check_orders()
         await self._check_till_sales()
         await self._check_customers()
-        await self._check_transfers()
         self._check_outside_pos()
         return [f"{self._shop.merchant}: {finding}" for finding in self.findings]
 
@@ -81,14 +86,41 @@ class Audit:
             odd = sent.refusals - MAY_REFUSE.get(method, set())
             if odd:
                 self._say(f"{method} {request_id!r} was refused for {sorted(odd)}")
+            found = done.get(request_id, Counter())
+            if method == "ReportStockEdit":
+                self._check_edit(sent, found)
+            elif method == "CheckStock":
+                self._check_proof(sent)
             wanted = _wanted(method, sent.request)
             if wanted is None:
                 continue
-            found = done.get(request_id, Counter())
             if found and found != wanted:
                 self._say(f"{method} {request_id!r} did {found} instead of {wanted}")
             if sent.done and not found:
                 self._say(f"{method} {request_id!r} was confirmed and did nothing")
+
+    def _check_edit(self, sent: Sent, found: Counter[tuple[str, str, int]]) -> None:
+        """A level that was typed in a store moves stock once where that is accepted, and else never
+        (INV-10).
+        """
+        where = f"edit {sent.request.request_id!r}"
+        accepted = [
+            inventory_pb2.ReportStockEditResponse.FromString(one).outcome
+            == inventory_pb2.STOCK_EDIT_OUTCOME_ADJUSTED
+            for one in sent.answers
+        ]
+        times = sum(found.values())
+        if found and sent.request.channel_id not in self._shop.accepting:
+            self._say(f"{where} moved {found}, and its channel takes none")
+        if times > 1 or (accepted and times != sum(accepted)):
+            self._say(f"{where} was accepted {sum(accepted)} times and moved {found}")
+
+    def _check_proof(self, sent: Sent) -> None:
+        """The service finds nothing wrong with itself, whatever it was at."""
+        for answer in sent.answers:
+            wrong = audit_pb2.CheckStockResponse.FromString(answer).findings
+            if wrong:
+                self._say(f"{sent.request.request_id!r} found {wrong}")
 
     def _effects(self) -> dict[str, Counter[tuple[str, str, int]]]:
         done: dict[str, Counter[tuple[str, str, int]]] = defaultdict(Counter)
@@ -96,101 +128,6 @@ class Audit:
             if one.place[0] == self._shop.merchant:
                 done[one.request_id][one.place[1], one.place[2], one.quantity] += 1
         return done
-
-    async def _check_figures(self) -> None:
-        """Online stock is the sum of its terms, was told, and is what the store shows."""
-        book, inventory = self._shop.book, self._shop.services.inventory
-        told = self._told()
-        for channel_id, store in self._scene.stores.items():
-            channel = (
-                await book.ask(
-                    self._shop.services.channels.GetChannel,
-                    channels_pb2.GetChannelRequest(channel_id=channel_id),
-                )
-            ).channel
-            answer = await book.ask(
-                inventory.ListOnlineStock,
-                inventory_pb2.ListOnlineStockRequest(channel_id=channel_id),
-            )
-            kept_back = await book.ask(
-                self._shop.services.channels.ListBuffers,
-                channels_pb2.ListBuffersRequest(channel_id=channel_id),
-            )
-            buffers = {
-                (one.outlet_id, one.item_id): thousandths(one.quantity) for one in kept_back.buffers
-            }
-            for figure in answer.online_stock:
-                item = figure.item_id
-                where = f"{item} in {channel_id}"
-                right = self._online(item, channel, buffers)
-                if figure.quantity != right:
-                    self._say(f"{where} says {figure.quantity}, its terms say {right}")
-                if store.shown.get(item, 0) != figure.quantity:
-                    self._say(f"{where} is {figure.quantity}, the store shows {store.shown}")
-                if item not in self._shop.deleted:
-                    self._check_told(where, figure, told[channel_id, item])
-            shown = set(store.shown) - {one.item_id for one in answer.online_stock}
-            if shown:
-                self._say(f"{channel_id} shows {shown}, which are gone")
-
-    def _online(
-        self, item: str, channel: channels_pb2.Channel, buffers: dict[tuple[str, str], int]
-    ) -> int:
-        """What a channel may sell: what its outlets have and have not promised, less what is kept
-        back by the most specific buffer; nothing of one that is being disconnected.
-        """
-        total = 0
-        for outlet in set(channel.connected_outlet_ids) - set(channel.draining_outlet_ids):
-            place = (self._shop.merchant, item, outlet)
-            free = self._ledger.on_hand.get(place, 0) - self._ledger.reserved.get(place, 0)
-            which = ((outlet, item), ("", item), (outlet, ""), ("", ""))
-            kept = next((buffers[one] for one in which if one in buffers), 0)
-            total += max(0, free - kept)
-        return total // _UNIT
-
-    async def _check_transfers(self) -> None:
-        """What is in transit to an outlet is what was sent there and has not come."""
-        found = await self._shop.book.ask(
-            self._shop.services.transfers.ListTransfers,
-            transfers_pb2.ListTransfersRequest(page_size=1000),
-        )
-        expected: Counter[Place] = Counter()
-        for one in found.transfers:
-            for line in one.lines:
-                sent, received = thousandths(line.sent), thousandths(line.received)
-                over = thousandths(line.returned) + thousandths(line.lost)
-                place = (self._shop.merchant, line.item_id, one.to_outlet_id)
-                expected[place] += max(0, sent - received - over)
-                if one.state == transfers_pb2.TRANSFER_STATE_CLOSED and sent > received + over:
-                    self._say(f"transfer {one.transfer_id} is closed, and something is missing")
-        for merchant, item, outlet, in_transit in self._raw.execute(
-            "SELECT merchant_id, item_id, outlet_id, in_transit FROM levels WHERE merchant_id = ?",
-            (self._shop.merchant,),
-        ):
-            right = expected[merchant, item, outlet]
-            if in_transit != right:
-                self._say(f"{item} to {outlet}: {in_transit} in transit, transfers say {right}")
-
-    def _told(self) -> dict[tuple[str, str], list[events_pb2.OnlineStockChanged]]:
-        told = defaultdict(list)
-        for (data,) in self._raw.execute(
-            "SELECT data FROM outbox WHERE merchant_id = ? AND type LIKE '%OnlineStockChanged'"
-            " ORDER BY cursor",
-            (self._shop.merchant,),
-        ):
-            event = events_pb2.OnlineStockChanged.FromString(data)
-            told[event.channel_id, event.item_id].append(event)
-        return told
-
-    def _check_told(
-        self, where: str, figure: Any, events: list[events_pb2.OnlineStockChanged]
-    ) -> None:
-        """Each change of a figure was told, once and in order."""
-        versions = [event.version for event in events]
-        if versions != list(range(1, figure.version + 1)):
-            self._say(f"{where} is at version {figure.version}, told were {versions}")
-        elif events and events[-1].quantity != figure.quantity:
-            self._say(f"{where} is {figure.quantity}, told was {events[-1].quantity}")
 
     async def _check_orders(self) -> None:
         """Every order is posted once, or canceled, or waits with a reason; none is lost."""
@@ -225,16 +162,62 @@ class Audit:
             self._say(f"{where} is at version {order.document.version} of {placed.latest.version}")
             return
         held = self._held(number)
+        returns = [one for one in sales if one.return_for]
+        sales = [one for one in sales if not one.return_for]
         if len(sales) > 1:
             self._say(f"{where} has {len(sales)} sales")
+        for one in returns:
+            self._check_restock(where, one)
+        freed = self._freed(number)
+        if freed and not held and reason == "RESERVATION_ENDED":
+            return  # an operator gave its stock to others, and that is said
         if state == "POSTED":
             self._check_sale(where, placed, order, sales)
-            if held != _ordered(placed, sales[0] if sales else None):
+            if held != _ordered(placed, sales[0] if sales else None) and not freed:
                 self._say(f"{where} holds or took {held}")
+            return
+        if sales and state == "CANCELED":
+            self._check_canceled(where, placed, held, [*sales, *returns])
             return
         if sales:
             self._say(f"{where} has a sale")
         self._check_waiting(where, placed, order, held)
+
+    def _check_canceled(
+        self, where: str, placed: Placed, held: Counter[str], sales: list[order_pb2.Sale]
+    ) -> None:
+        """What was sold before its order was canceled is returned, all of it and once, or its sale
+        is void (ORD-13).
+        """
+        if placed.latest.payment_status != CANCELED:
+            self._say(f"{where} is canceled, and its store knows nothing of it")
+        if sales[0].state == order_pb2.SALE_STATE_VOIDED:
+            if len(sales) > 1:
+                self._say(f"{where} is void, and returned too")
+            return
+        if held != _ordered(placed, sales[0]):
+            self._say(f"{where} holds {held}")
+        kept = Counter[str]()
+        for sale in sales:
+            kept.update(_ordered(placed, sale))
+        if any(kept.values()):
+            self._say(f"{where} has sold {kept} after all returns")
+
+    def _check_restock(self, where: str, sale: order_pb2.Sale) -> None:
+        """What came back of an order is in stock again, once; where an outside point of sale has
+        the stock, its levels say so.
+        """
+        found = Counter[str]()
+        cause = f"order {sale.order_id}, refund {sale.refund_id}"
+        for one in self._ledger.movements:
+            if one.place[0] == self._shop.merchant and one.cause == cause:
+                found[one.place[1]] += one.quantity
+        right = Counter[str]()
+        for line in sale.lines:
+            if not (line.not_restocked or self._shop.outside_pos):
+                right[line.item_id] -= thousandths(line.quantity)
+        if found != right and not sale.stock_pending:
+            self._say(f"{where} put {found} back of {right}")
 
     def _check_waiting(
         self, where: str, placed: Placed, order: order_pb2.Order, held: Counter[str]
@@ -267,6 +250,19 @@ class Audit:
             self._say(f"{where} is paid: {sale.paid}, the store says {document.payment_status}")
         if len(sale.payments) > 1:
             self._say(f"{where} has {len(sale.payments)} payments")
+
+    def _freed(self, number: str) -> bool:
+        """Whether an operator may have given free what an order held, on account of an incident."""
+        return any(
+            method == "ResolveIncident"
+            and sent.request.reservation_id
+            and not sent.request.to_outlet_id
+            and self._cause(sent.request.reservation_id) == f"order {number}"
+            for (method, _), sent in self._shop.book.sent.items()
+        )
+
+    def _cause(self, reservation_id: str) -> str:
+        return self._ledger.reservations.get((self._shop.merchant, reservation_id), ("", 0))[0]
 
     def _held(self, number: str) -> Counter[str]:
         """What live reservations of an order hold or have taken, by item."""

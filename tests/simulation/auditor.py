@@ -66,6 +66,8 @@ class Ledger:
         """Merchants with an outside point of sale."""
         self.posted: dict[tuple[str, str], int] = {}
         """Version of the posted sale there, by merchant and cause."""
+        self.still: dict[str, dict[str, int]] = {}
+        """Versions of the figures, by item, of channels that stand still."""
         self._requests: set[tuple[str, str]] = set()
         self._last = 0
 
@@ -83,8 +85,10 @@ class Ledger:
         }
         self._check_levels(levels, holds)
         self._check_promises(levels, holds, most)
+        self._check_moved(holds)
         self._check_ended(levels, holds, reservations, movements)
         self._check_twice(reservations)
+        self._check_still()
         self.holds, self.reservations = holds, reservations
         self.versions = {place: level[2] for place, level in levels.items()}
         self.reserved = {place: level[1] for place, level in levels.items()}
@@ -136,9 +140,10 @@ class Ledger:
             return
         if thousandths(told[0].quantity) != one.on_hand:
             self._say(f"{one} is not what was counted: {told[0].quantity}")
-        if told[0].version <= versions.get(one.place, 0):
-            self._say(f"{one} of version {told[0].version} is older than {versions[one.place]}")
-        versions[one.place] = told[0].version
+        known, version = versions.get(one.place, 0), told[0].version
+        if version and version <= known:
+            self._say(f"{one} of version {version} is older than {known}")
+        versions[one.place] = max(known, version)
 
     def _levels(self) -> dict[Place, tuple[int, int, int]]:
         rows = self._raw.execute(
@@ -202,8 +207,8 @@ class Ledger:
             if one.kind == ONLINE_SALE:
                 taken[one.place, one.cause] -= one.quantity
         for key, before in self.holds.items():
-            after = holds.get(key)
-            if after is None or (after.held and not before.held):
+            after = holds.get(key, before)  # what is gone was moved, or that is already said
+            if after.held and not before.held:
                 self._say(f"hold {key} was {before} and is {after}")
                 continue
             cause, state = reservations[key[:2]]
@@ -219,6 +224,39 @@ class Ledger:
             if difference:
                 self._say(f"{cause} took {difference} more from {place} than it held")
 
+    def _check_moved(self, holds: dict[HoldKey, Hold]) -> None:
+        """A hold is never more or less than it was, and stays where it is unless an operator has
+        asked for it to be moved.
+        """
+        was, now = _by_line(self.holds), _by_line(holds)
+        if changed := [line for line, quantity in was.items() if now[line] != quantity]:
+            self._say(f"holds of {changed} are not what they were")
+        for key in self.holds.keys() - holds.keys():
+            if not self.holds[key].held or not self._may_move(key):
+                self._say(f"hold {key} was {self.holds[key]} and is gone")
+
+    def _may_move(self, key: HoldKey) -> bool:
+        """Whether an operator has asked for a hold to be moved."""
+        return any(
+            method == "ResolveIncident"
+            and sent.request.reservation_id == key[1]
+            and sent.request.to_outlet_id
+            for (method, _), sent in self.books[key[0]].sent.items()
+        )
+
+    def _check_still(self) -> None:
+        """No change of stock reaches a channel while that is switched off (INV-11)."""
+        before, self.still = self.still, {}
+        for (channel,) in self._raw.execute(
+            "SELECT channel_id FROM channels WHERE NOT update_inventory"
+        ).fetchall():
+            figures = self._raw.execute(
+                "SELECT item_id, version FROM online_stock WHERE channel_id = ?", (channel,)
+            )
+            self.still[channel] = dict(figures.fetchall())
+            if self.still[channel] != before.get(channel, self.still[channel]):
+                self._say(f"{channel} stands still, and was {before[channel]}")
+
     def _check_twice(self, reservations: dict[tuple[str, str], tuple[str, int]]) -> None:
         """Nothing is promised twice."""
         live = Counter(
@@ -227,6 +265,14 @@ class Ledger:
         for (merchant, cause), number in live.items():
             if number > 1:
                 self._say(f"{merchant}: {number} reservations for {cause}")
+
+
+def _by_line(holds: dict[HoldKey, Hold]) -> Counter[tuple[str, str, str]]:
+    """How much is held, or was, for each line of a reservation."""
+    found: Counter[tuple[str, str, str]] = Counter()
+    for key, hold in holds.items():
+        found[key[:3]] += hold.quantity
+    return found
 
 
 def thousandths(text: str) -> int:

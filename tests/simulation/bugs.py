@@ -5,6 +5,7 @@ Each is a context manager that breaks one thing in the services while it is open
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from itertools import count
 from typing import Any
 from unittest.mock import patch
@@ -13,8 +14,11 @@ from sqlalchemy import Connection, Table
 
 from services.chassis import follow, statements
 from services.chassis.plumbing import Plumbing
+from services.inventory.rules import incidents, reservations
 from services.inventory.rules import stock as stock_rules
+from services.inventory.rules.channels import Channel
 from services.inventory.rules.stock import Count, Draft, Hold, Level
+from services.inventory.service import figures, watch
 from services.inventory.store import stock as stock_store
 from tillbridge.events.v1 import events_pb2
 
@@ -40,7 +44,7 @@ def stale_read() -> Iterator[None]:
 
     def load_levels(connection: Connection, wanted: Sequence[Any]) -> list[tuple[str, Level]]:
         key = tuple(sorted(wanted))
-        rows = load(connection, wanted)
+        rows = list(load(connection, wanted))
         old = before.get(key, rows)
         before[key] = rows
         return old if next(turn) % 2 else rows
@@ -139,6 +143,45 @@ def acknowledged_early() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def told_while_off() -> Iterator[None]:
+    """A channel goes on being told of stock though that is switched off."""
+    with patch.object(Channel, "stands_still", property(lambda _: False)):
+        yield
+
+
+@contextmanager
+def never_silent() -> Iterator[None]:
+    """An outlet that says nothing any more is trusted all the same."""
+    with (
+        patch.object(watch, "listen", lambda channel, *_: channel),
+        patch.object(figures, "listen", lambda channel, *_: channel),
+    ):
+        yield
+
+
+@contextmanager
+def unseen_incident() -> Iterator[None]:
+    """Nobody is told that a till has sold what was promised."""
+    with patch.object(incidents, "opens", lambda *_: False):
+        yield
+
+
+@contextmanager
+def moved_in_part() -> Iterator[None]:
+    """What an operator moves to another outlet stays reserved where it was."""
+    move = reservations.move
+
+    def move_in_part(draft: Draft, *given: Any) -> Any:
+        (item_id, outlet_id), before = given[2], draft.level(*given[2])
+        found = move(draft, *given)
+        draft.put(replace(draft.level(item_id, outlet_id), reserved=before.reserved))
+        return found
+
+    with patch.object(reservations, "move", move_in_part):
+        yield
+
+
 Bug = Callable[[], AbstractContextManager[None]]
 
 BUGS: Mapping[str, Bug] = {
@@ -149,4 +192,8 @@ BUGS: Mapping[str, Bug] = {
     "freed early": freed_early,
     "promised twice": promised_twice,
     "acknowledged early": acknowledged_early,
+    "told while off": told_while_off,
+    "never silent": never_silent,
+    "unseen incident": unseen_incident,
+    "moved in part": moved_in_part,
 }

@@ -16,7 +16,7 @@ from services.inventory.service import reservations, watch
 from services.order import peers, pool
 
 BEGIN = datetime(2026, 3, 2, 9, tzinfo=UTC)
-POLL_S = 3.0
+POLL_S = 3.9
 """Readers of feeds are woken here as PostgreSQL's NOTIFY wakes them; what comes due by time may be
 found a little later than in a shop that waits for it.
 """

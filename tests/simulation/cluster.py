@@ -1,7 +1,7 @@
 """Processes that crash and come back, and the calls between them: all of it in memory."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -39,6 +39,8 @@ FEED = events_pb2.DESCRIPTOR.services_by_name["EventFeed"]
 SETTINGS = Settings(data_dir=Path("/nowhere"), token_key=KEY)
 TOKENS = Tokens(KEY)
 RESTART_S_MAX = 2.0
+WAKE_S_MAX = 0.1
+"""How long a commit takes at most to become known to those who wait for one."""
 FOREVER_S = 60.0
 """A call without a deadline of its own has this one."""
 
@@ -51,6 +53,8 @@ class Process:
     def __init__(self, cluster: "Cluster", context: Context, name: str, clock: WallClock) -> None:
         self.name = name
         self.dead = False
+        self._waking = False
+        self._wakes: Sequence[Callable[[], None]] = ()
         self._cluster = cluster
         # Sets that keep their order: that of sets themselves depends on addresses.
         self._tasks: dict[asyncio.Task[None], None] = {}
@@ -59,7 +63,7 @@ class Process:
             storages()[context],
             clock,
             cluster.faults,
-            lambda appended: cluster.committed(context, appended),
+            lambda appended: cluster.committed(context, name, appended),
             name,
         )
         parts = Parts(SETTINGS, self.database, _IDENTITIES[context], self._connect)
@@ -93,6 +97,23 @@ class Process:
         for answer in list(self._unanswered):
             if not answer.done():
                 answer.set_exception(unreachable("the process is gone"))
+
+    def wake_soon(self, *, own: bool) -> None:
+        """Lets all who read the feed look again, and after an `own` commit whoever else waits for
+        one: a moment after the first of some commits, since most looks would find nothing new.
+        """
+        if own:
+            self._wakes = self.database.on_commit
+        if not self._waking:
+            self._waking = True
+            self._wakes = self._wakes or (self.feed.wake,)
+            wait_s = self._cluster.faults.moment(WAKE_S_MAX)
+            asyncio.get_running_loop().call_later(wait_s, self._wake)
+
+    def _wake(self) -> None:
+        wakes, self._wakes, self._waking = self._wakes, (), False
+        for wake in wakes:
+            wake()
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
@@ -200,7 +221,7 @@ class Cluster:
         """Whether all processes are up."""
         return all(self._processes.values())
 
-    def committed(self, context: Context, appended: bool) -> None:
+    def committed(self, context: Context, owner: str, appended: bool) -> None:
         """Lets all readers of a service's feed look, as PostgreSQL's NOTIFY does."""
         self.commits += 1
         self.on_commit(context)
@@ -208,7 +229,7 @@ class Cluster:
             return
         for name, process in self._processes.items():
             if process and name.startswith(context):
-                process.feed.wake()
+                process.wake_soon(own=name == owner)
 
     def _start(self, context: Context, name: str) -> None:
         self.faults.note(f"start {name}")

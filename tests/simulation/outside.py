@@ -73,6 +73,10 @@ class Storefront(Follower):
         self.channel_id = channel_id
         self.shown: dict[str, int] = {}
         """What buyers see, by item."""
+        self.versions: dict[str, int] = {}
+        """Of the figures that were written last, by item."""
+        self.by_hand: set[str] = set()
+        """Items whose level somebody has typed while nothing was to be written over it."""
         self._one_writer = asyncio.Lock()
 
     def feeds(self) -> list[Any]:
@@ -110,16 +114,39 @@ class Storefront(Follower):
                 metadata=identity(self.shop.merchant),
                 timeout=5,
             )
-            figures = {one.item_id: one.quantity for one in answer.online_stock}
+            figures = {one.item_id: one for one in answer.online_stock}
             for item in items:
                 await asyncio.sleep(self.cluster.faults.moment(WRITE_S_MAX))
-                if item in figures:
-                    self.shown[item] = figures[item]
+                figure = figures.get(item)
+                if figure:
+                    self.shown[item], self.versions[item] = figure.quantity, figure.version
                 else:
                     self.shown.pop(item, None)
-                self.cluster.faults.note(f"store {self.channel_id[:6]} {item} {figures.get(item)}")
+                self.by_hand.discard(item)
+                shown = self.shown.get(item)
+                self.cluster.faults.note(f"store {self.channel_id[:6]} {item} {shown}")
                 if self.cluster.faults.strikes("lost reply"):
                     raise DomainError("SERVICE_UNAVAILABLE", "the store's answer is lost")
+
+    async def type_in(self, item: str, quantity: int, request_id: str) -> None:
+        """Somebody types a level in the store, which tells of it."""
+        self.shown[item] = quantity
+        request = inventory_pb2.ReportStockEditRequest(
+            request_id=request_id,
+            channel_id=self.channel_id,
+            item_id=item,
+            store_quantity=quantity,
+            version=self.versions.get(item, 0),
+        )
+        method = self.shop.services.inventory.ReportStockEdit
+        try:
+            answer = await self.shop.book.send(method, request, self.dice, patience=100)
+        except DomainError:  # of an item that is gone, and soon is here
+            self.shown.pop(item, None)
+            raise
+        unchanged = answer.outcome == inventory_pb2.STOCK_EDIT_OUTCOME_UNCHANGED
+        if unchanged and answer.online_stock.quantity != quantity:
+            self.by_hand.add(item)
 
 
 class OutsidePos(Follower):
@@ -142,6 +169,8 @@ class OutsidePos(Follower):
         self.versions: dict[Place, int] = dict.fromkeys(self.levels, 1)
         self.posted: dict[str, int] = {}
         """Version of each online sale, by its id."""
+        self._taken: dict[str, list[tuple[Place, str]]] = {}
+        """What each online sale has taken and not given back, by its id."""
 
     def feeds(self) -> list[Any]:
         """Sales that are to be posted, of each channel."""
@@ -212,17 +241,22 @@ class OutsidePos(Follower):
             fulfillment_pb2.ListFulfillmentsRequest(order_id=sale.order_id), metadata=me, timeout=5
         )
         if sale_id not in self.posted:
-            taken = [
+            sold = [((line.item_id, sale.outlet_id), line.quantity) for line in sale.lines]
+            given = [
                 ((line.item_id, one.outlet_id), line.quantity)
                 for one in found.fulfillments
                 for line in one.lines
-            ] or [((line.item_id, sale.outlet_id), line.quantity) for line in sale.lines]
+            ]
+            taken = sold if sale.return_for else given or sold
             self.posted[sale_id] = self.shop.version()
-            self._posted_causes[self.shop.merchant, f"order {sale.order_id}"] = self.posted[sale_id]
-            for place, quantity in taken:
-                self.move(place, -int(quantity))
-            places = list(dict.fromkeys(place for place, _ in taken))
-            asyncio.ensure_future(self._tell_later(places))  # noqa: RUF006  (a webhook of theirs)
+            if not sale.return_for:
+                cause = (self.shop.merchant, f"order {sale.order_id}")
+                self._posted_causes[cause] = self.posted[sale_id]
+            void = sale.state == order_pb2.SALE_STATE_VOIDED
+            self._taken[sale_id] = [] if void else taken
+            self._sell(self._taken[sale_id], -1)
+        elif sale.state == order_pb2.SALE_STATE_VOIDED:
+            self._sell(self._taken.pop(sale_id, []), 1)
         await asyncio.sleep(self.cluster.faults.moment(WRITE_S_MAX))
         await services.orders.ReportSalePosted(
             order_pb2.ReportSalePostedRequest(
@@ -234,6 +268,13 @@ class OutsidePos(Follower):
             metadata=_GATEWAY.metadata(self.shop.merchant),
             timeout=5,
         )
+
+    def _sell(self, sold: Sequence[tuple[Place, str]], sign: int) -> None:
+        for place, quantity in sold:
+            self.move(place, sign * int(quantity))
+        places = list(dict.fromkeys(place for place, _ in sold))
+        if places:
+            asyncio.ensure_future(self._tell_later(places))  # noqa: RUF006  (a webhook of theirs)
 
     async def _tell_later(self, places: Sequence[Place]) -> None:
         for _ in range(self.dice.choice((1, 1, 2))):

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from tests.simulation.book import Answer
 from tests.simulation.cluster import Cluster
 from tests.simulation.outside import OutsidePos, Storefront
-from tests.simulation.shop import Placed, Shop, euros, product, sku
+from tests.simulation.shop import Place, Placed, Shop, euros, product, sku
 from tillbridge.catalog.v1 import catalog_pb2
 from tillbridge.inventory.v1 import channels_pb2, inventory_pb2
 from tillbridge.order.v1 import order_pb2
@@ -73,31 +73,39 @@ async def adjust(scene: Scene, dice: random.Random) -> None:
     """Something is received, found or broken."""
     shop = scene.shop
     place = (dice.choice(shop.items), dice.choice(shop.outlets))
-    change = dice.choice((-2, -1, 1, 2, 3, 5))
+    await lose(scene, place, -dice.choice((-2, -1, 1, 2, 3, 5)), dice)
+
+
+async def lose(scene: Scene, place: Place, quantity: int, dice: random.Random) -> None:
+    """So much is no longer there, or more than there was."""
     if scene.pos:
-        scene.pos.move(place, change)
+        scene.pos.move(place, -quantity)
         await _hear(scene.pos, [place], dice)
         return
     kind = inventory_pb2.MOVEMENT_KIND_RECEIPT
     request = inventory_pb2.AdjustStockRequest(
         request_id=f"adjust {dice.getrandbits(40):010x}",
-        kind=kind if change > 0 else inventory_pb2.MOVEMENT_KIND_ADJUSTMENT,
+        kind=kind if quantity < 0 else inventory_pb2.MOVEMENT_KIND_ADJUSTMENT,
         lines=[
-            inventory_pb2.Adjustment(item_id=place[0], outlet_id=place[1], quantity=str(change))
+            inventory_pb2.Adjustment(item_id=place[0], outlet_id=place[1], quantity=str(-quantity))
         ],
         cause="by hand",
     )
-    await perhaps_twice(scene, shop.services.inventory.AdjustStock, request, dice)
+    await perhaps_twice(scene, scene.shop.services.inventory.AdjustStock, request, dice)
 
 
 async def stocktake(scene: Scene, dice: random.Random) -> None:
-    """Somebody counts. What was counted may arrive after a later count."""
+    """Somebody counts. What was counted may arrive after a later count, and a count that comes
+    without a version is as good as the moment it arrives. An outside point of sale is polled while
+    everything goes on (P16).
+    """
     shop = scene.shop
     if scene.pos:
-        await adjust(scene, dice)
+        await scene.pos.sweep()
         return
     outlet = dice.choice(shop.outlets)
-    version = shop.version()
+    version = 0 if dice.random() < 0.3 else shop.version()
+    name = version or f"{dice.getrandbits(40):010x}"
     counts = [
         inventory_pb2.Count(
             item_id=item, outlet_id=outlet, quantity=str(dice.randint(-1, 9)), version=version
@@ -105,7 +113,7 @@ async def stocktake(scene: Scene, dice: random.Random) -> None:
         for item in dice.sample(shop.items, dice.choice((1, 2)))
     ]
     request = inventory_pb2.RecordCountsRequest(
-        request_id=f"counts {version}", counts=counts, cause="stocktake"
+        request_id=f"counts {name}", counts=counts, cause="stocktake"
     )
     await asyncio.sleep(dice.random() ** 3 * 3)
     await perhaps_twice(scene, shop.services.inventory.RecordCounts, request, dice)
@@ -257,10 +265,25 @@ async def cart(scene: Scene, dice: random.Random) -> None:
 
 
 async def connect(scene: Scene, dice: random.Random) -> None:
-    """An operator connects and disconnects outlets, or moves a channel to another register."""
+    """An operator connects and disconnects outlets, or moves a channel to another register or
+    primary outlet.
+    """
     shop, channels = scene.shop, scene.shop.services.channels
     channel_id = dice.choice(list(shop.channels))
-    if dice.random() < 0.3:
+    which = dice.random()
+    if which < 0.2:
+        await perhaps_twice(
+            scene,
+            channels.SetPrimaryOutlet,
+            channels_pb2.SetPrimaryOutletRequest(
+                request_id=f"primary {dice.getrandbits(40):010x}",
+                channel_id=channel_id,
+                outlet_id=dice.choice(shop.outlets),
+            ),
+            dice,
+        )
+        return
+    if which < 0.45:
         await perhaps_twice(
             scene,
             channels.SetRegister,
@@ -298,7 +321,7 @@ async def catalog(scene: Scene, dice: random.Random) -> None:
             version=shop.version(),
         )
         await shop.book.send(services.catalog.DeleteProduct, request, dice, patience=100)
-        await asyncio.sleep(dice.random() * 3)
+        await asyncio.sleep(dice.random() ** 3 * 3)  # often before everybody knows
     told = catalog_pb2.BatchUpsertProductsRequest(
         request_id=f"change {dice.getrandbits(40):010x}",
         products=[product(item, shop.version())],

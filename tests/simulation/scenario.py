@@ -209,6 +209,7 @@ class Run:
     async def _calm_down(self) -> None:
         """Faults cease, the outside is asked for what was lost, and everybody gets up to date."""
         self._faults.active = False
+        self._cluster.later(0)
         await self._settle()
         asked = [scene.pos for scene in self._scenes if scene.pos]
         for pos in asked:

@@ -15,6 +15,7 @@ from tillbridge.catalog.v1 import catalog_pb2
 from tillbridge.catalog.v1.catalog_pb2_grpc import CatalogServiceStub
 from tillbridge.customer.v1.customer_pb2_grpc import CustomerServiceStub
 from tillbridge.inventory.v1 import channels_pb2, inventory_pb2
+from tillbridge.inventory.v1.audit_pb2_grpc import AuditServiceStub
 from tillbridge.inventory.v1.channels_pb2_grpc import ChannelServiceStub
 from tillbridge.inventory.v1.inventory_pb2_grpc import InventoryServiceStub
 from tillbridge.inventory.v1.transfers_pb2_grpc import TransferServiceStub
@@ -25,6 +26,7 @@ from tillbridge.order.v1.order_pb2_grpc import OrderServiceStub
 if TYPE_CHECKING:
     from tillbridge.catalog.v1.catalog_pb2_grpc import CatalogServiceAsyncStub
     from tillbridge.customer.v1.customer_pb2_grpc import CustomerServiceAsyncStub
+    from tillbridge.inventory.v1.audit_pb2_grpc import AuditServiceAsyncStub
     from tillbridge.inventory.v1.channels_pb2_grpc import ChannelServiceAsyncStub
     from tillbridge.inventory.v1.inventory_pb2_grpc import InventoryServiceAsyncStub
     from tillbridge.inventory.v1.transfers_pb2_grpc import TransferServiceAsyncStub
@@ -51,6 +53,7 @@ class Services:
         self.customers: CustomerServiceAsyncStub = CustomerServiceStub(wire("customer"))
         self.inventory: InventoryServiceAsyncStub = InventoryServiceStub(wire("inventory"))
         self.channels: ChannelServiceAsyncStub = ChannelServiceStub(wire("inventory"))
+        self.audit: AuditServiceAsyncStub = AuditServiceStub(wire("inventory"))
         self.transfers: TransferServiceAsyncStub = TransferServiceStub(wire("inventory"))
         self.orders: OrderServiceAsyncStub = OrderServiceStub(wire("order"))
         self.fulfillments: FulfillmentServiceAsyncStub = FulfillmentServiceStub(wire("order"))
@@ -89,6 +92,10 @@ class Shop:
     """Items whose product is deleted."""
     deleted: set[str] = field(default_factory=set)
     """Items whose product was deleted at some time."""
+    accepting: set[str] = field(default_factory=set)
+    """Channels that were ever told to take levels that are typed in their store."""
+    dealt_with: bool = False
+    """Whether an operator has ever said that an incident was dealt with."""
     _version: int = 1
 
     def version(self) -> int:

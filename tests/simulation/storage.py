@@ -1,13 +1,14 @@
 """Databases in memory, worked on in the one thread there is."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import pysqlite3.dbapi2 as sqlite
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import StaticPool
 
 from services.catalog.store import PLUMBING as CATALOG
@@ -51,14 +52,25 @@ class Storage:
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.raw = sqlite.connect(":memory:", isolation_level=None, check_same_thread=False)
-        self.engine: Engine = create_engine(
+        self.raw = sqlite.connect(
+            ":memory:", isolation_level=None, check_same_thread=False, cached_statements=1000
+        )
+        engine = create_engine(
             "sqlite://", module=sqlite, creator=lambda: self.raw, poolclass=StaticPool
         )
+        self.connection = engine.connect()
+        """The one there is: to make one for each look takes longer than many a look."""
 
-        @event.listens_for(self.engine, "begin")
-        def begin(connection: Connection) -> None:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction: committed at the end, undone when something fails."""
+        self.raw.execute("BEGIN IMMEDIATE")
+        try:
+            yield self.connection
+        except BaseException:
+            self.connection.rollback()
+            raise
+        self.raw.execute("COMMIT")
 
     def empty(self) -> None:
         """Makes it as good as new."""
@@ -115,7 +127,7 @@ class InlineDatabase(Database):
         super().__init__("sqlite://", PLUMBING[storage.context], clock=clock)
 
     def _begin(self) -> None:
-        self._writing = self._reading = self._storage.engine
+        self._writing = cast("Engine", self._storage)
         self._queue = Gathering(self._write_soon)
 
     def _write_soon(self) -> None:
@@ -136,11 +148,11 @@ class InlineDatabase(Database):
         self._committed(appended)
         if self._faults.crash(self._owner, f"after commit of {names}"):
             return
-        self._deliver(jobs, appended)
+        self._deliver(jobs, appended=False)  # `committed` wakes whoever waits for a commit
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Runs `query` here and now, between two commits."""
-        return self._read(query)
+        return query(self._storage.connection)
 
     def die(self) -> None:
         """Whatever waits is never committed and never answered."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from services.chassis.errors import DomainError
 from services.inventory.rules.channels import Channel, OutletPolicy
 from services.inventory.rules.stock import UNIT, Level, Place, text
+from services.inventory.rules.values import value
 
 CHANGES_SHOWN_MAX = 1000
 """Changed figures that an impact lists."""
@@ -33,7 +34,7 @@ class EditOutcome(IntEnum):
     IN_FLIGHT = 4
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Online:
     """What a channel may sell of an item; version 0 was never anything but zero."""
 

@@ -16,6 +16,7 @@ from services.inventory.rules.stock import (
     end_included_holds,
     text,
 )
+from services.inventory.rules.values import value
 
 
 class State(IntEnum):
@@ -28,7 +29,7 @@ class State(IntEnum):
     EXPIRED = 5
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Line:
     """A line of what is to be held."""
 
@@ -37,7 +38,7 @@ class Line:
     quantity: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Allocation:
     """Which part of a line an outlet gives."""
 
@@ -47,7 +48,7 @@ class Allocation:
     quantity: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reservation:
     """Stock held for an order."""
 
@@ -126,11 +127,12 @@ def allocate(
     """
     _check_total(lines, outlets, free)
     given = divide(lines, outlets, free)
-    asked = {line.line_id: line.quantity for line in lines}
-    left, missing = Counter(free), Counter(asked)
+    missing = {line.line_id: line.quantity for line in lines}
+    left = dict(free)
     for one in given:
-        left[one.item_id, one.outlet_id] -= one.quantity
-        missing[one.line_id] -= one.quantity
+        place = (one.item_id, one.outlet_id)
+        left[place] = left.get(place, 0) - one.quantity
+        missing[one.line_id] = missing.get(one.line_id, 0) - one.quantity
     if any(missing.values()) or any(left[one.item_id, one.outlet_id] < 0 for one in given):
         raise RuntimeError("the strategy gave more or less than was asked")
     return given

@@ -19,8 +19,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import IntEnum
+from functools import lru_cache
 
 from services.chassis.errors import DomainError
+from services.inventory.rules.values import value
 
 UNIT = 1000
 """Thousandths in one unit."""
@@ -58,7 +60,7 @@ class Reason(IntEnum):
     STORE_EDIT = 7
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Item:
     """An item as the catalog tells it."""
 
@@ -69,7 +71,7 @@ class Item:
     """Whether the catalog has it no more; what is held of it can still be ended."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Level:
     """What an outlet has of an item."""
 
@@ -97,7 +99,7 @@ class Level:
         return max(0, self.reserved - max(0, self.on_hand))
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Hold:
     """A part of a reservation that an outlet still keeps back."""
 
@@ -110,7 +112,7 @@ class Hold:
     """Version of the posted sale; a level that is newer includes the sale."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Count:
     """A level that somebody counted or the point of sale told."""
 
@@ -123,7 +125,7 @@ class Count:
     """Whether the observer has told the time; else it is that of its arrival."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Movement:
     """A row of the ledger, before it has its number."""
 
@@ -146,7 +148,7 @@ class Entry:
     record_time: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Cause:
     """What is written beside each movement of a call."""
 
@@ -352,6 +354,21 @@ def _counted(draft: Draft, level: Level, told: Count) -> tuple[int, datetime | N
     return on_hand, None if told.version else told.observe_time
 
 
+def empties(draft: Draft, told: Count) -> bool:
+    """Whether a count would leave nothing of a tracked item where something was (BEY-10).
+
+    Raises:
+        DomainError: ITEM_NOT_FOUND, OUTLET_NOT_FOUND.
+    """
+    if told.quantity > 0:
+        return False
+    level = draft.level(told.item_id, told.outlet_id)
+    if level.on_hand <= 0 or not draft.stock.item(told.item_id).tracked:
+        return False
+    found = _counted(draft, level, told)
+    return found is not None and found[0] <= 0
+
+
 def waits_for_deltas(level: Level, told: Count) -> bool:
     """Whether something was observed after this count that came before it, so that the deltas of
     its place have to be known (`Stock.deltas`).
@@ -420,6 +437,7 @@ def transfer(
     return sent, adjust(draft, (item_id, outlets[1]), Kind.TRANSFER_IN, quantity, now)
 
 
+@lru_cache(maxsize=16_384)  # most are small
 def text(quantity: int) -> str:
     """Thousandths as people and the wire write them: `7`, `7.5`, `-2`."""
     if quantity % UNIT == 0:

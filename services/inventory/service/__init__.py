@@ -40,7 +40,9 @@ def build(parts: Parts) -> Wiring:
     )
     return Wiring(
         contracts={
-            inventory_pb2.DESCRIPTOR.services_by_name["InventoryService"]: InventoryService(),
+            inventory_pb2.DESCRIPTOR.services_by_name["InventoryService"]: InventoryService(
+                parts.database.clock
+            ),
             channels_pb2.DESCRIPTOR.services_by_name["ChannelService"]: channels,
             transfers_pb2.DESCRIPTOR.services_by_name["TransferService"]: TransferService(),
             audit_pb2.DESCRIPTOR.services_by_name["AuditService"]: AuditService(

@@ -1,7 +1,6 @@
 """The RPCs that watch over stock: whether it is right, and who has to decide what."""
 
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 
 from services.chassis import pages
 from services.chassis.database import Call, Transaction
@@ -10,28 +9,23 @@ from services.chassis.rpc import View, command_each, query
 from services.inventory.rules import checks, incidents, reservations
 from services.inventory.rules.checks import Finding, Sums, Wrong
 from services.inventory.rules.incidents import Choice, Incident, State
-from services.inventory.rules.transfers import LATE_AFTER
+from services.inventory.service.attention import AttentionRpcs
 from services.inventory.service.work import ReservationWork, Work
 from services.inventory.store import channels as channel_store
 from services.inventory.store import incidents as incident_store
 from services.inventory.store import items as item_store
 from services.inventory.store import reservations as reservation_store
 from services.inventory.store import stock as stock_store
-from services.inventory.store import transfers as transfer_store
 from services.inventory.wire import audit as wire
-from services.inventory.wire.stock import page_key, page_time
-from tillbridge.attention.v1 import attention_pb2
+from services.inventory.wire.stock import page_key, page_time, reservation_changed
 from tillbridge.inventory.v1 import audit_pb2 as pb
 
 ITEMS_A_PAGE = 1000
 """Items that one call checks unless it says how many."""
 
 
-class AuditService:
+class AuditService(AttentionRpcs):
     """Serves `tillbridge.inventory.v1.AuditService`."""
-
-    def __init__(self, clock: Callable[[], datetime]) -> None:
-        self._clock = clock
 
     @command_each
     def check_stock(
@@ -94,21 +88,6 @@ class AuditService:
         (shown,) = _incidents(view, [incident])
         return pb.ResolveIncidentResponse(incident=shown)
 
-    @query
-    def list_attention(
-        self, view: View, request: pb.ListAttentionRequest
-    ) -> pb.ListAttentionResponse:
-        """Lists what waits for an operator, by cause and key."""
-        after, size = pages.key_before(request, int, str) or (0, ""), pages.page_size(request)
-        late = self._clock() - LATE_AFTER
-        groups = [*_oversold(view), *_silent(view), *_late(view, late)]
-        found = [group for group in groups if (int(group.cause), group.key) > after]
-        answer = pb.ListAttentionResponse(groups=found[:size])
-        if len(found) > size:
-            last = found[size - 1]
-            answer.next_page_token = pages.token_after(request, int(last.cause), last.key)
-        return answer
-
 
 def _check(
     transaction: Transaction,
@@ -153,6 +132,12 @@ def _resolve(
     work.accept(call, draft, f"incident {incident.incident_id}")
     work.keep(call.merchant, after, left)
     work.save()
+    transaction.emit(
+        call.merchant,
+        f"reservation/{after.reservation_id}",
+        reservation_changed(after, incident.incident_id),
+        after.channel_id,
+    )
 
 
 def _find(view: View, incident_id: str) -> Incident:
@@ -188,56 +173,3 @@ def _incidents(view: View, found: Sequence[Incident]) -> list[pb.Incident]:
         held = promises.get((one.item_id, one.outlet_id), ())
         shown.append(wire.incident(one, missing, incidents.hits(missing, held, choice)))
     return shown
-
-
-def _oversold(view: View) -> Iterator[attention_pb2.AttentionGroup]:
-    """Open incidents, by outlet."""
-    found = incident_store.list_incidents(
-        view.connection, view.merchant, int(State.OPEN), None, None
-    )
-    for outlet_id in sorted({one.outlet_id for one in found}):
-        there = [one for one in reversed(found) if one.outlet_id == outlet_id]
-        yield wire.attention(
-            attention_pb2.ATTENTION_CAUSE_OVERSOLD,
-            outlet_id,
-            f"{len(there)} items at outlet {outlet_id} are promised to orders and were sold at the"
-            " till",
-            "ListIncidents says which orders are hit and what can be done; ResolveIncident does it",
-            [one.incident_id for one in there],
-            there[0].create_time,
-        )
-
-
-def _silent(view: View) -> Iterator[attention_pb2.AttentionGroup]:
-    """Outlets that are silent, with the channels that count less of them (BEY-12)."""
-    known = channel_store.load_channels(view.connection, [view.merchant])[view.merchant]
-    heard = channel_store.load_heard(view.connection, view.merchant)
-    for outlet_id in sorted({one for channel, _ in known for one in channel.silent_outlet_ids}):
-        channels = [
-            channel.channel_id for channel, _ in known if outlet_id in channel.silent_outlet_ids
-        ]
-        yield wire.attention(
-            attention_pb2.ATTENTION_CAUSE_OUTLET_SILENT,
-            outlet_id,
-            f"outlet {outlet_id} has been silent for too long; {len(channels)} channels count it"
-            " only as far as their policies say",
-            "see to its connection; it comes back by itself as soon as anything is heard of it",
-            channels,
-            heard.get(outlet_id),
-        )
-
-
-def _late(view: View, before: datetime) -> Iterator[attention_pb2.AttentionGroup]:
-    """Transfers that were sent before this time and have not arrived, by where they go."""
-    found = transfer_store.late_transfers(view.connection, view.merchant, before)
-    for outlet_id in sorted({row[0] for row in found}):
-        there = [row for row in found if row[0] == outlet_id]
-        yield wire.attention(
-            attention_pb2.ATTENTION_CAUSE_TRANSFER_LATE,
-            outlet_id,
-            f"{len(there)} transfers to outlet {outlet_id} have been on their way for more than"
-            f" {LATE_AFTER.days} days",
-            "ReceiveTransfer what has arrived, and CloseTransfer what will not",
-            [row[1] for row in there],
-            there[0][2],
-        )

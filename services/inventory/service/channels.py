@@ -10,6 +10,7 @@ from services.chassis.errors import DomainError, invalid
 from services.chassis.rpc import View, any_merchant, command_each, query
 from services.chassis.sealing import Sealer
 from services.inventory.rules import channels as rules
+from services.inventory.rules.admission import admit
 from services.inventory.service.buffers import BufferRpcs, hold_channel
 from services.inventory.service.figures import change_channel, tell_channel
 from services.inventory.store import channels as store
@@ -101,7 +102,7 @@ class ChannelService(BufferRpcs):
     ) -> pb.CreateChannelResponse:
         """Creates a channel with the policies of a profile."""
         request, connection = call.request, transaction.connection
-        rules.admit(rules.Profile(request.profile), wire.store_terms(request))
+        admit(rules.Profile(request.profile), wire.store_terms(request))
         store.lock_channels(transaction, [call.merchant], shared=False)
         register = None
         if request.register_id:
@@ -282,15 +283,14 @@ class ChannelService(BufferRpcs):
         """Takes or prolongs a lease."""
         request, connection = call.request, transaction.connection
         store.find_channel(connection, call.merchant, request.channel_id)
-        now = store.database_now(connection, transaction.now)
-        until = now + timedelta(milliseconds=request.duration_ms)
+        until = transaction.now + timedelta(milliseconds=request.duration_ms)
         held_until = store.acquire_lease(
             connection,
             call.merchant,
             request.channel_id,
             request.lease,
             request.holder,
-            (now, until),
+            (transaction.now, until),
         )
         if held_until:
             raise DomainError(

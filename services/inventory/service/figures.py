@@ -1,5 +1,7 @@
 """Recalculating what a channel may sell, when the channel is what changes."""
 
+from collections.abc import Sequence
+
 from services.chassis.database import Transaction
 from services.inventory.rules.channels import Channel, listen
 from services.inventory.rules.online import Feed, Impact, outlets_left
@@ -43,24 +45,30 @@ def change_channel(
         return after, impact
     if after != before:
         channel_store.update_channel(connection, merchant, after)
-        tell_channel(transaction, merchant, after)
+        left = set(before.connected_outlet_ids) - set(after.connected_outlet_ids)
+        tell_channel(transaction, merchant, after, disconnected=sorted(left))
     channel_id = after.channel_id
     online_store.save_changes(connection, merchant, channel_id, impact.changes, transaction.now)
-    for change in impact.changes:
-        if not change.deleted:
-            told = wire.change_told(channel_id, change)
-            transaction.emit(merchant, f"item/{change.item_id}", told, channel_id)
+    for told in wire.changes_told(channel_id, impact.changes):
+        transaction.emit(merchant, f"item/{told.item_id}", told, channel_id)
     return after, impact
 
 
 def tell_channel(
-    transaction: Transaction, merchant: str, channel: Channel, *, created: bool = False
+    transaction: Transaction,
+    merchant: str,
+    channel: Channel,
+    *,
+    created: bool = False,
+    disconnected: Sequence[str] = (),
 ) -> None:
-    """Tells that a channel is new or different."""
+    """Tells that a channel is new or different, and which outlets do not feed it any more."""
     transaction.emit(
         merchant,
         f"channel/{channel.channel_id}",
-        events_pb2.ChannelChanged(channel_id=channel.channel_id, created=created),
+        events_pb2.ChannelChanged(
+            channel_id=channel.channel_id, created=created, disconnected_outlet_ids=disconnected
+        ),
         channel.channel_id,
     )
 

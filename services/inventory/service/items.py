@@ -44,8 +44,9 @@ def _learn(
     connection = transaction.connection
     merchants = sorted({product["merchant_id"] for product in products})
     named = [(row["merchant_id"], row["item_id"]) for row in rows]
-    before = item_store.lock_items(connection, named)
+    before = dict(item_store.lock_items(connection, named))
     item_store.learn_items(connection, rows, products)
+    after = item_store.find_items(connection, named)
     channels = channel_store.load_channels(connection, merchants)
     figures = online_store.load_figures(
         connection,
@@ -57,18 +58,20 @@ def _learn(
     )
     for row in rows:
         merchant, item_id = row["merchant_id"], row["item_id"]
-        known = before.get((merchant, item_id))
+        known, item = before.get((merchant, item_id)), after.get((merchant, item_id))
         is_new = known is None or known.deleted
-        if known and not is_new and known.tracked == row["tracked"]:
+        if item is None:
+            continue  # gone: what is told here of it is older
+        if known and not is_new and known.tracked == item.tracked:
             continue
         for channel, _ in channels[merchant]:
             key = (merchant, channel.channel_id, item_id)
             figure = figures.get(key) or Online(channel.channel_id, item_id)
-            if is_new and row["tracked"] and not figure.version:
+            if is_new and item.tracked and not figure.version:
                 continue  # it was never anything but what a store shows untold
             transaction.emit(
                 merchant,
                 f"item/{item_id}",
-                online_wire.online_stock_changed(figure, tracked=row["tracked"]),
+                online_wire.online_stock_changed(figure, tracked=item.tracked),
                 channel.channel_id,
             )

@@ -3,20 +3,18 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
-from uuid import uuid4
 
 import structlog
 
+from services.chassis import failpoints
 from services.chassis.auth import Caller
-from services.chassis.database import Call, Calls, Database, Transaction
+from services.chassis.database import Call, Calls, Database, Transaction, new_id
 from services.chassis.errors import DomainError, invalid
 from services.chassis.rpc import command
 from services.inventory.rules import reservations
 from services.inventory.rules.reservations import Reservation
 from services.inventory.service.work import ReservationWork, Work, not_zero
 from services.inventory.store import reservations as reservation_store
-from services.inventory.store.channels import database_now
 from services.inventory.wire import stock as wire
 from tillbridge.inventory.v1 import inventory_pb2 as pb
 
@@ -38,7 +36,6 @@ class ReservationRpcs:
     ) -> None:
         """Holds stock for an order, all of its lines or nothing."""
         work = Work(transaction, calls, lambda request: (line.item_id for line in request.lines))
-        now = _clock(transaction, calls)
         for call in calls:
             with call:
                 draft, request = work.draft(call), call.request
@@ -51,12 +48,12 @@ class ReservationRpcs:
                 channel, tied = feed.channel, request.outlet_id
                 given = reservations.reserve(draft, channel, lines, tied, feed.promised)
                 reservation = Reservation(
-                    f"rs-{uuid4().hex}",
+                    f"rs-{new_id()}",
                     channel.channel_id,
                     request.cause,
                     reservations.State.HELD,
                     tuple(given),
-                    _end(request, now),
+                    _end(request, transaction.now),
                     reservations.explain(channel, tied, given),
                 )
                 work.accept(call, draft, request.cause)
@@ -113,24 +110,13 @@ class ReservationRpcs:
     ) -> None:
         """Takes holds on to another time."""
         work = ReservationWork(transaction, calls)
-        now = _clock(transaction, calls)
         for call in calls:
             with call:
                 reservation, holds = work.find(call.merchant, call.request.reservation_id)
-                after = reservations.extend(reservation, _end(call.request, now))
+                after = reservations.extend(reservation, _end(call.request, transaction.now))
                 work.keep(call.merchant, after, holds)
                 call.reply(pb.ExtendReservationResponse(reservation=wire.reservation(after)))
         work.save()
-
-
-def _clock(
-    transaction: Transaction,
-    calls: Calls[pb.ReserveStockRequest, Any] | Calls[pb.ExtendReservationRequest, Any],
-) -> datetime:
-    """The time that holds end by: the database's, where processes share one."""
-    if not any(call.request.time_to_live_s for call in calls):
-        return transaction.now
-    return database_now(transaction.connection, transaction.now)
 
 
 def _end(
@@ -162,11 +148,10 @@ async def expire_due(database: Database) -> int:
         DomainError: SERVICE_UNAVAILABLE.
     """
     due = await database.read(
-        lambda connection: reservation_store.load_due(
-            connection, database_now(connection, database.clock()), EXPIRE_MAX
-        )
+        lambda connection: reservation_store.load_due(connection, database.clock(), EXPIRE_MAX)
     )
     if due:
+        failpoints.at("expiry.due")
         await database.apply("expire reservations", lambda transaction: _expire(transaction, due))
     return len(due)
 
@@ -181,11 +166,10 @@ def _expire(transaction: Transaction, due: Sequence[tuple[str, str]]) -> None:
         for merchant, reservation_id in due
     ]
     work = ReservationWork(transaction, calls)
-    now = database_now(transaction.connection, transaction.now)
     for call in calls:
         draft = work.draft(call)
         reservation, holds = work.find(call.merchant, call.request.reservation_id)
-        after = reservations.expire(draft, reservation, holds, now)
+        after = reservations.expire(draft, reservation, holds, transaction.now)
         work.accept(call, draft, reservation.cause)
         if after is not reservation:
             work.keep(call.merchant, after)

@@ -5,6 +5,7 @@ from services.chassis.database import Calls, Transaction
 from services.chassis.errors import invalid
 from services.chassis.rpc import View, command, query
 from services.inventory.rules import stock
+from services.inventory.service.held import Gate
 from services.inventory.service.online import find_item
 from services.inventory.service.work import Work, not_zero
 from services.inventory.store import channels as channel_store
@@ -28,22 +29,27 @@ class StockRpcs:
         for number, call in enumerate(calls):
             with call:
                 counts[number] = wire.counts(call.request, transaction.now)
-        work.await_deltas(
+        everything = [
             (calls[number].merchant, told) for number, found in counts.items() for told in found
-        )
+        ]
+        work.await_deltas(everything)
+        gate = Gate.open(transaction, work, everything)
         for number, found in counts.items():
             call = calls[number]
             with call:
-                draft = work.draft(call)
+                draft, trial = work.draft(call), gate.trial()
                 results = []
                 for told in found:
-                    changed = stock.count(draft, told)
-                    level = draft.level(told.item_id, told.outlet_id)
-                    results.append(pb.CountResult(level=wire.level(level), changed=changed))
+                    passes = trial.passes(call, draft, told)
+                    changed = passes and stock.count(draft, told)
+                    level = wire.level(draft.level(told.item_id, told.outlet_id))
+                    results.append(pb.CountResult(level=level, changed=changed, held=not passes))
+                gate = trial
                 work.accept(call, draft, call.request.cause)
                 work.hear(call.merchant, (told.outlet_id for told in call.request.counts))
                 call.reply(pb.RecordCountsResponse(results=results))
         work.save()
+        gate.close()
 
     @command
     def adjust_stock(

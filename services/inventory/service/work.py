@@ -6,7 +6,9 @@ from typing import Any
 from uuid import uuid4
 
 from services.chassis.database import Call, Calls, Transaction
+from services.chassis.driver import together
 from services.chassis.errors import DomainError, invalid
+from services.chassis.statements import Keys
 from services.inventory.rules import incidents, stock
 from services.inventory.rules.channels import heard_every
 from services.inventory.rules.online import Feed, Online, heard_time
@@ -19,7 +21,7 @@ from services.inventory.store import online as online_store
 from services.inventory.store import reservations as reservation_store
 from services.inventory.store import stock as stock_store
 from services.inventory.store.stock import Changes
-from services.inventory.store.tables import FigureKey, ItemKey
+from services.inventory.store.tables import FigureKey
 from services.inventory.wire import online as wire
 
 
@@ -34,10 +36,22 @@ class Work:
     ) -> None:
         self._transaction = transaction
         merchants = sorted({call.merchant for call in calls})
-        channel_store.lock_channels(transaction, merchants, shared=True)
-        keys = {(call.merchant, item) for call in calls for item in items_of(call.request)}
-        self._stocks = stock_store.load_stock(transaction.connection, keys, merchants)
-        self._feeds = _load_feeds(transaction, keys, merchants)
+        keys = Keys({(call.merchant, item) for call in calls for item in items_of(call.request)})
+        keys.extend((merchant, "") for merchant in merchants)  # buffers of each item
+        connection = transaction.connection
+        with together(connection):
+            channel_store.lock_channels(transaction, merchants, shared=True)
+            channels = channel_store.ask_channels(connection, merchants)
+            buffers = buffer_store.ask_buffers(connection, keys)
+            self._stocks = stock_store.load_stock(connection, keys, merchants)
+        kept_back = buffer_store.read_buffers(buffers)
+        self._feeds = {
+            merchant: [
+                Feed(channel, kept_back.get((merchant, channel.channel_id), {}))
+                for channel, _ in found
+            ]
+            for merchant, found in channel_store.read_channels(channels, merchants).items()
+        }
         self._heard: set[tuple[str, str]] = set()
         self._told_again: set[FigureKey] = set()
         self.changes = Changes(transaction.now)
@@ -53,7 +67,8 @@ class Work:
 
     def hear(self, merchant: str, outlet_ids: Iterable[str]) -> None:
         """Notes that something was told of these outlets (BEY-12)."""
-        self._heard.update((merchant, outlet_id) for outlet_id in outlet_ids)
+        for outlet_id in outlet_ids:
+            self._heard.add((merchant, outlet_id))
 
     def tell_again(self, merchant: str, channel_id: str, item_id: str) -> None:
         """Lets a figure be told, with its next version, even if it is as it was."""
@@ -117,6 +132,19 @@ class Work:
             found = stock_store.load_deltas(self._transaction.connection, list(late), since)
             for merchant, deltas in found.items():
                 self._stocks[merchant].deltas = deltas
+
+    def deltas_since(
+        self, merchant: str, counts: Iterable[Count]
+    ) -> Mapping[stock.Place, Sequence[tuple[datetime, int]]]:
+        """What was added and taken at the places of these counts, since the first of them was
+        observed at least; what is decided next knows it too.
+        """
+        told = list(counts)
+        places = [(merchant, one.item_id, one.outlet_id) for one in told]
+        since = min(one.observe_time for one in told)
+        found = stock_store.load_deltas(self._transaction.connection, places, since)
+        deltas = self._stocks[merchant].deltas = found.get(merchant, {})
+        return deltas
 
     def wrong_figures(self, merchant: str) -> list[tuple[Online, int]]:
         """Figures that are not what their terms make, each with what it should be."""
@@ -237,22 +265,6 @@ class Work:
             wire.online_stock_changed(figure, tracked=item.tracked),
             figure.channel_id,
         )
-
-
-def _load_feeds(
-    transaction: Transaction, items: Iterable[ItemKey], merchants: Sequence[str]
-) -> dict[str, list[Feed]]:
-    """The merchants' channels, each with what is kept back from it of these items."""
-    channels = channel_store.load_channels(transaction.connection, merchants)
-    everywhere = [(merchant, "") for merchant in merchants]
-    buffers = buffer_store.load_buffers(transaction.connection, [*items, *everywhere])
-    return {
-        merchant: [
-            Feed(channel, buffers.get((merchant, channel.channel_id), {}))
-            for channel, _ in channels[merchant]
-        ]
-        for merchant in merchants
-    }
 
 
 class ReservationWork(Work):

@@ -1,30 +1,43 @@
 """Buffers: what is kept back from a channel."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, delete, select, tuple_
 
-from services.chassis.statements import among, keys, upsert
+from services.chassis.statements import Lookup, among, keys, upsert
 from services.inventory.rules.online import KeptBack
 from services.inventory.store.tables import BUFFERS, ItemKey
 
-_LOAD_BUFFERS = select(
-    BUFFERS.c.merchant_id,
-    BUFFERS.c.channel_id,
-    BUFFERS.c.outlet_id,
-    BUFFERS.c.item_id,
-    BUFFERS.c.quantity,
-).where(among(keys(), BUFFERS.c.merchant_id, BUFFERS.c.item_id))
+_LOAD_BUFFERS = Lookup(
+    select(
+        BUFFERS.c.merchant_id,
+        BUFFERS.c.channel_id,
+        BUFFERS.c.outlet_id,
+        BUFFERS.c.item_id,
+        BUFFERS.c.quantity,
+    ).where(among(keys(), BUFFERS.c.merchant_id, BUFFERS.c.item_id))
+)
+
+
+def ask_buffers(connection: Connection, wanted: Sequence[ItemKey]) -> Iterator[Any]:
+    """What `load_buffers` tells, as rows."""
+    return _LOAD_BUFFERS.ask(connection, keys=wanted)
 
 
 def load_buffers(
-    connection: Connection, wanted: Iterable[ItemKey]
+    connection: Connection, wanted: Sequence[ItemKey]
 ) -> dict[tuple[str, str], dict[tuple[str, str], int]]:
     """What is kept back of these items (empty: of each), by (merchant, channel), then by
     (outlet, item).
     """
+    return read_buffers(ask_buffers(connection, wanted))
+
+
+def read_buffers(rows: Iterable[Any]) -> dict[tuple[str, str], dict[tuple[str, str], int]]:
+    """As `load_buffers`, from what `ask_buffers` gave."""
     found: dict[tuple[str, str], dict[tuple[str, str], int]] = {}
-    for row in connection.execute(_LOAD_BUFFERS, {"keys": list(wanted)}):
+    for row in rows:
         found.setdefault((row[0], row[1]), {})[row[2], row[3]] = row[4]
     return found
 

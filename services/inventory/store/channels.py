@@ -1,15 +1,16 @@
 """Outlets, registers, channels, connections, leases and cursors."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import (
     Connection,
     bindparam,
     delete,
-    func,
     insert,
     or_,
     select,
@@ -21,7 +22,7 @@ from sqlalchemy import (
 from services.chassis.database import Transaction
 from services.chassis.errors import DomainError
 from services.chassis.plumbing import UtcTime
-from services.chassis.statements import among, keys, upsert
+from services.chassis.statements import Lookup, among, keys, upsert
 from services.inventory.rules.channels import (
     AllocationPolicy,
     AvailabilityMode,
@@ -166,7 +167,8 @@ def check_outlets(connection: Connection, merchant: str, wanted: Iterable[str]) 
             )
 
 
-_LOAD_CHANNELS = (
+_CHANNEL = CHANNELS.c.keys()
+_LOAD_CHANNELS = Lookup(
     select(CHANNELS).where(among(keys(), CHANNELS.c.merchant_id)).order_by(CHANNELS.c.channel_id)
 )
 
@@ -175,11 +177,29 @@ def load_channels(
     connection: Connection, merchants: Sequence[str]
 ) -> dict[str, list[tuple[Channel, datetime]]]:
     """The channels of these merchants by id, with the time of their creation."""
+    return read_channels(ask_channels(connection, merchants), merchants)
+
+
+def ask_channels(connection: Connection, merchants: Sequence[str]) -> Iterator[Any]:
+    """What `load_channels` tells, as rows."""
+    return _LOAD_CHANNELS.ask(connection, keys=[(merchant,) for merchant in merchants])
+
+
+def read_channels(
+    rows: Iterable[Any], merchants: Sequence[str]
+) -> dict[str, list[tuple[Channel, datetime]]]:
+    """As `load_channels`, from what `ask_channels` gave."""
     found: dict[str, list[tuple[Channel, datetime]]] = {merchant: [] for merchant in merchants}
-    wanted = [(merchant,) for merchant in merchants]
-    for row in connection.execute(_LOAD_CHANNELS, {"keys": wanted}):
-        found[row.merchant_id].append((_channel(row), row.create_time))
+    for row in rows:
+        told = dict(zip(_CHANNEL, row, strict=True))
+        found[told["merchant_id"]].append((_kept_channel(row), told["create_time"]))
     return found
+
+
+@lru_cache(maxsize=1000)
+def _kept_channel(row: tuple[Any, ...]) -> Channel:
+    """A channel is read with every change of stock, and hardly ever another one."""
+    return _channel(SimpleNamespace(**dict(zip(_CHANNEL, row, strict=True))))
 
 
 def find_channel(
@@ -392,14 +412,6 @@ def acquire_lease(  # noqa: PLR0917  (a key, a holder and a time)
             )
         )
     return None
-
-
-def database_now(connection: Connection, process_now: datetime) -> datetime:
-    """The time that leases are compared by: the server's, where processes share one."""
-    if connection.dialect.name == "postgresql":
-        now: datetime = connection.execute(select(func.now())).scalar_one()
-        return now
-    return process_now
 
 
 def put_poll_cursor(

@@ -1,6 +1,6 @@
 """Items, as the catalog tells them; an item's row is the lock on its stock."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -12,7 +12,7 @@ from sqlalchemy import (
     update,
 )
 
-from services.chassis.statements import among, keys, upsert
+from services.chassis.statements import Lookup, among, keys, upsert
 from services.inventory.rules.stock import (
     Item,
 )
@@ -21,7 +21,7 @@ from services.inventory.store.tables import (
     ItemKey,
 )
 
-_LOCK_ITEMS = (
+_LOCK_ITEMS = Lookup(
     select(ITEMS.c.merchant_id, ITEMS.c.item_id, ITEMS.c.tracked, ITEMS.c.deleted)
     .where(among(keys(), ITEMS.c.merchant_id, ITEMS.c.item_id))
     .order_by(ITEMS.c.merchant_id, ITEMS.c.item_id)
@@ -29,27 +29,29 @@ _LOCK_ITEMS = (
 )
 
 
-def lock_items(connection: Connection, wanted: Iterable[ItemKey]) -> dict[ItemKey, Item]:
+def lock_items(connection: Connection, wanted: Sequence[ItemKey]) -> Iterator[tuple[ItemKey, Item]]:
     """The items with these keys, deleted ones too, each held against other processes until commit.
 
     An item's row is the lock on all that is decided about its stock, at every outlet.
     """
-    rows = connection.execute(_LOCK_ITEMS, {"keys": list(set(wanted))}).all()
-    return {(row[0], row[1]): Item(*row[1:]) for row in rows}
+    rows = _LOCK_ITEMS.ask(connection, keys=wanted)
+    return (((row[0], row[1]), Item(*row[1:])) for row in rows)
 
 
-_FIND_ITEMS = select(ITEMS.c.merchant_id, ITEMS.c.item_id, ITEMS.c.tracked).where(
-    among(keys(), ITEMS.c.merchant_id, ITEMS.c.item_id), ~ITEMS.c.deleted
+_FIND_ITEMS = Lookup(
+    select(ITEMS.c.merchant_id, ITEMS.c.item_id, ITEMS.c.tracked).where(
+        among(keys(), ITEMS.c.merchant_id, ITEMS.c.item_id), ~ITEMS.c.deleted
+    )
 )
 
 
 def find_items(connection: Connection, wanted: Iterable[ItemKey]) -> dict[ItemKey, Item]:
     """Those of the items that the catalog has."""
-    rows = connection.execute(_FIND_ITEMS, {"keys": list(set(wanted))}).all()
+    rows = _FIND_ITEMS.rows(connection, keys=list(set(wanted)))
     return {(row[0], row[1]): Item(row[1], tracked=row[2]) for row in rows}
 
 
-_LIST_ITEMS = (
+_LIST_ITEMS = Lookup(
     select(ITEMS.c.item_id, ITEMS.c.tracked)
     .where(
         ITEMS.c.merchant_id == bindparam("merchant"),
@@ -69,8 +71,8 @@ def list_items(
         named = find_items(connection, ((merchant, item_id) for item_id in item_ids)).values()
         found = sorted(named, key=lambda item: item.item_id)
         return [item for item in found if item.item_id > after][:limit]
-    asked = {"merchant": merchant, "after": after, "limit": limit}
-    return [Item(row[0], tracked=row[1]) for row in connection.execute(_LIST_ITEMS, asked)]
+    rows = _LIST_ITEMS.rows(connection, merchant=merchant, after=after, limit=limit)
+    return [Item(row[0], tracked=row[1]) for row in rows]
 
 
 def list_item_ids(connection: Connection, merchant: str, after: str, limit: int) -> list[str]:

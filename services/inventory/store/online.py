@@ -16,6 +16,7 @@ from sqlalchemy import (
     case,
     cast,
     exists,
+    false,
     func,
     insert,
     literal,
@@ -24,7 +25,7 @@ from sqlalchemy import (
     true,
 )
 
-from services.chassis.statements import among, keys, upsert
+from services.chassis.statements import Lookup, among, keys, upsert
 from services.inventory.rules.online import (
     Change,
     EditOutcome,
@@ -53,24 +54,17 @@ SAVED_AT_ONCE = 10_000
 RECALCULATION_MS_MAX = 120_000
 """A channel may have a million items: its recalculation is no query that hangs."""
 
-_FIGURES = select(
-    ONLINE.c.merchant_id,
-    ONLINE.c.channel_id,
-    ONLINE.c.item_id,
-    ONLINE.c.quantity,
-    ONLINE.c.version,
-    ONLINE.c.update_time,
-)
-
-
-_LOAD_FIGURES = _FIGURES.where(
-    among(keys(), ONLINE.c.merchant_id, ONLINE.c.channel_id, ONLINE.c.item_id)
+_FIGURE = ("merchant_id", "channel_id", "item_id", "quantity", "version", "update_time")
+_LOAD_FIGURES = Lookup(
+    select(*(ONLINE.c[name] for name in _FIGURE)).where(
+        among(keys(), ONLINE.c.merchant_id, ONLINE.c.channel_id, ONLINE.c.item_id)
+    )
 )
 
 
 def load_figures(connection: Connection, wanted: Sequence[FigureKey]) -> dict[FigureKey, Online]:
     """What is kept of figures, of any merchants and channels, by key."""
-    rows = connection.execute(_LOAD_FIGURES, {"keys": wanted}).all()
+    rows = _LOAD_FIGURES.rows(connection, keys=wanted)
     return {(row[0], row[1], row[2]): Online(*row[1:]) for row in rows}
 
 
@@ -83,7 +77,7 @@ def load_online(
     return {item_id: figure for (_, _, item_id), figure in found.items()}
 
 
-_LIST_FIGURES = (
+_LIST_FIGURES = Lookup(
     select(
         ITEMS.c.item_id,
         ITEMS.c.tracked,
@@ -127,8 +121,9 @@ def list_figures(  # noqa: PLR0917  (a channel's list, and where in it)
             (item, known.get(key) or Online(channel_id, item.item_id))
             for item, key in zip(items, wanted, strict=True)
         ]
-    asked = {"merchant_id": merchant, "channel_id": channel_id, "after": after, "limit": limit}
-    rows = connection.execute(_LIST_FIGURES, asked).all()
+    rows = _LIST_FIGURES.rows(
+        connection, merchant_id=merchant, channel_id=channel_id, after=after, limit=limit
+    )
     return [
         (Item(item_id, tracked), Online(channel_id, item_id, quantity or 0, version or 0, when))
         for item_id, tracked, quantity, version, when in rows
@@ -137,22 +132,11 @@ def list_figures(  # noqa: PLR0917  (a channel's list, and where in it)
 
 def save_figures(connection: Connection, figures: Sequence[tuple[str, Online]]) -> None:
     """Keeps new figures, each given with its merchant."""
-    upsert(
-        connection,
-        ONLINE,
-        [
-            {
-                "merchant_id": merchant,
-                "channel_id": figure.channel_id,
-                "item_id": figure.item_id,
-                "quantity": figure.quantity,
-                "version": figure.version,
-                "update_time": figure.update_time,
-            }
-            for merchant, figure in figures
-        ],
-        distinct=True,
-    )
+    rows = [
+        (merchant, one.channel_id, one.item_id, one.quantity, one.version, one.update_time)
+        for merchant, one in figures
+    ]
+    upsert(connection, ONLINE, rows, _FIGURE, distinct=True)
 
 
 def save_changes(
@@ -164,22 +148,11 @@ def save_changes(
 ) -> None:
     """Keeps the figures of a recalculation."""
     for begin in range(0, len(changes), SAVED_AT_ONCE):
-        upsert(
-            connection,
-            ONLINE,
-            [
-                {
-                    "merchant_id": merchant,
-                    "channel_id": channel_id,
-                    "item_id": change.item_id,
-                    "quantity": change.after,
-                    "version": change.version,
-                    "update_time": now,
-                }
-                for change in changes[begin : begin + SAVED_AT_ONCE]
-            ],
-            distinct=True,
-        )
+        rows = [
+            (merchant, channel_id, change.item_id, change.after, change.version, now)
+            for change in changes[begin : begin + SAVED_AT_ONCE]
+        ]
+        upsert(connection, ONLINE, rows, _FIGURE, distinct=True)
 
 
 def recalculate(
@@ -206,23 +179,30 @@ def recalculate(
         _given(connection, merchant, feed, sources).where(there, one).group_by(LEVELS.c.item_id)
     ).subquery()
     before = func.coalesce(kept.quantity, 0)
+    plain = (true().label("tracked"), false().label("deleted"))
     found = connection.execute(
-        select(figures.c.item_id, before, figures.c.after, func.coalesce(kept.version, 0))
+        select(
+            figures.c.item_id, before, figures.c.after, func.coalesce(kept.version, 0) + 1, *plain
+        )
         .outerjoin(ONLINE, and_(key, kept.item_id == figures.c.item_id))
         .where(figures.c.after != before)
-    ).all()
+    )
     gone = connection.execute(
-        select(kept.item_id, kept.quantity, literal(0), kept.version).where(
+        select(kept.item_id, kept.quantity, literal(0), kept.version + 1, *plain).where(
             key,
             kept_one,
             kept.quantity != 0,
             ~exists().where(there, LEVELS.c.item_id == kept.item_id),
         )
-    ).all()
+    )
     odd = _odd_items(connection, merchant, item_id)
-    rows = sorted([*found, *gone], key=itemgetter(0))
+    changes = [Change._make(row) for rows in (found, gone) for row in rows]
+    changes.sort(key=itemgetter(0))
+    if not odd:
+        return changes
     return [
-        Change(row[0], row[1], row[2], row[3] + 1, *odd.get(row[0], (True, False))) for row in rows
+        Change(*change[:4], *odd[change.item_id]) if change.item_id in odd else change
+        for change in changes
     ]
 
 

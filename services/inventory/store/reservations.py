@@ -1,6 +1,6 @@
 """Reservations, with what they hold."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from sqlalchemy import (
 )
 
 from services.chassis.plumbing import UtcTime
-from services.chassis.statements import among, keys, save_decided
+from services.chassis.statements import Lookup, among, keys, save_decided
 from services.inventory.rules.reservations import Allocation, Reservation, State
 from services.inventory.rules.stock import (
     Hold,
@@ -36,17 +36,19 @@ _HOLDS = select(
 )
 
 
-_LOAD_POSTED = _HOLDS.where(
-    among(keys(), HOLDS.c.merchant_id, HOLDS.c.item_id),
-    HOLDS.c.held,
-    HOLDS.c.pos_version.is_not(None),
+_LOAD_POSTED = Lookup(
+    _HOLDS.where(
+        among(keys(), HOLDS.c.merchant_id, HOLDS.c.item_id),
+        HOLDS.c.held,
+        HOLDS.c.pos_version.is_not(None),
+    )
 )
 
 
-def load_posted(connection: Connection, wanted: Sequence[ItemKey]) -> list[tuple[str, Hold]]:
+def load_posted(connection: Connection, wanted: Sequence[ItemKey]) -> Iterator[tuple[str, Hold]]:
     """The holds of these items that wait for a level that includes their sale, with merchants."""
-    rows = connection.execute(_LOAD_POSTED, {"keys": wanted})
-    return [(row[0], Hold(*row[1:])) for row in rows]
+    rows = _LOAD_POSTED.ask(connection, keys=wanted)
+    return ((row[0], Hold(*row[1:])) for row in rows)
 
 
 def hold_rows(merchant: str, reservation: Reservation) -> list[dict[str, Any]]:
@@ -66,22 +68,24 @@ def hold_rows(merchant: str, reservation: Reservation) -> list[dict[str, Any]]:
     ]
 
 
-_LOAD_HOLDS = (
+_LOAD_HOLDS = Lookup(
     _HOLDS.add_columns(HOLDS.c.held)
     .where(among(keys(), HOLDS.c.merchant_id, HOLDS.c.reservation_id))
     .order_by(HOLDS.c.merchant_id, HOLDS.c.reservation_id, HOLDS.c.line_id, HOLDS.c.outlet_id)
 )
 
 
-_LOAD_RESERVATIONS = select(
-    RESERVATIONS.c.merchant_id,
-    RESERVATIONS.c.reservation_id,
-    RESERVATIONS.c.channel_id,
-    RESERVATIONS.c.cause,
-    RESERVATIONS.c.state,
-    RESERVATIONS.c.expire_time,
-    RESERVATIONS.c.explanation,
-).where(among(keys(), RESERVATIONS.c.merchant_id, RESERVATIONS.c.reservation_id))
+_LOAD_RESERVATIONS = Lookup(
+    select(
+        RESERVATIONS.c.merchant_id,
+        RESERVATIONS.c.reservation_id,
+        RESERVATIONS.c.channel_id,
+        RESERVATIONS.c.cause,
+        RESERVATIONS.c.state,
+        RESERVATIONS.c.expire_time,
+        RESERVATIONS.c.explanation,
+    ).where(among(keys(), RESERVATIONS.c.merchant_id, RESERVATIONS.c.reservation_id))
+)
 
 
 def load_reservations(
@@ -91,17 +95,17 @@ def load_reservations(
     found: dict[tuple[str, str], tuple[Reservation, list[Hold]]] = {}
     parts: dict[tuple[str, str], list[Allocation]] = {}
     held: dict[tuple[str, str], list[Hold]] = {}
-    for row in connection.execute(_LOAD_HOLDS, {"keys": wanted}):
+    for row in _LOAD_HOLDS.rows(connection, keys=wanted):
         hold = Hold(*row[1:7])
         key = (row[0], hold.reservation_id)
         parts.setdefault(key, []).append(
             Allocation(hold.line_id, hold.item_id, hold.outlet_id, hold.quantity)
         )
-        if row.held:
+        if row[7]:
             held.setdefault(key, []).append(hold)
-    for row in connection.execute(_LOAD_RESERVATIONS, {"keys": wanted}):
+    for row in _LOAD_RESERVATIONS.rows(connection, keys=wanted):
         key = (row[0], row[1])
-        state = State(row.state)
+        state = State(row[4])
         if state is State.POSTED and key not in held:
             state = State.COMMITTED  # every level that it waited for has arrived
         reservation = Reservation(
@@ -110,8 +114,8 @@ def load_reservations(
             row[3],
             state,
             tuple(parts.get(key, ())),
-            row.expire_time,
-            row.explanation,
+            row[5],
+            row[6],
         )
         found[key] = (reservation, held.get(key, []))
     return found
@@ -149,7 +153,7 @@ def save_reservations(
     save_decided(connection, RESERVATIONS, rows, ("state", "expire_time"), keep=["create_time"])
 
 
-_DUE = (
+_DUE = Lookup(
     select(RESERVATIONS.c.merchant_id, RESERVATIONS.c.reservation_id)
     .where(RESERVATIONS.c.expire_time <= bindparam("now", type_=UtcTime))
     .order_by(RESERVATIONS.c.expire_time)
@@ -159,7 +163,7 @@ _DUE = (
 
 def load_due(connection: Connection, now: datetime, limit: int) -> list[tuple[str, str]]:
     """Keys (merchant, id) of reservations whose time is up, those first that are so longest."""
-    return [(row[0], row[1]) for row in connection.execute(_DUE, {"now": now, "limit": limit})]
+    return [(row[0], row[1]) for row in _DUE.rows(connection, now=now, limit=limit)]
 
 
 _FORGET_HOLDS = delete(HOLDS).where(among(keys(), HOLDS.c.merchant_id, HOLDS.c.reservation_id))

@@ -1,6 +1,6 @@
 """Loading stock in bulk, and saving what was decided."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,8 +14,9 @@ from sqlalchemy import (
     tuple_,
 )
 
+from services.chassis.driver import together
 from services.chassis.plumbing import UtcTime
-from services.chassis.statements import among, append, keys, save_decided
+from services.chassis.statements import Lookup, among, append, keys, save_decided
 from services.inventory.rules.reservations import Reservation
 from services.inventory.rules.stock import (
     Cause,
@@ -49,6 +50,12 @@ PlaceKey = tuple[str, str, str]
 """(merchant, item, outlet)."""
 
 
+_MOVEMENT = (
+    *("merchant_id", "item_id", "outlet_id", "kind", "quantity", "on_hand", "cause", "request_id"),
+    *("observe_time", "record_time", "reason"),
+)
+
+
 @dataclass(slots=True)
 class Changes:
     """What a group of calls has decided, ready to be saved in bulk."""
@@ -59,7 +66,8 @@ class Changes:
     """The same levels, as they were."""
     missed: dict[PlaceKey, str] = field(default_factory=dict)
     """What made something promised go missing, by place (BEY-04)."""
-    movements: list[dict[str, Any]] = field(default_factory=list)
+    movements: list[tuple[Any, ...]] = field(default_factory=list)
+    """Rows of the ledger, as `_MOVEMENT` names their columns."""
     held: list[dict[str, Any]] = field(default_factory=list)
     posted: dict[tuple[str, str, str, str], int | None] = field(default_factory=dict)
     ended: set[tuple[str, str, str, str]] = field(default_factory=set)
@@ -78,19 +86,19 @@ class Changes:
                 self.missed.setdefault(key, cause.text)
         for movement in draft.movements:
             self.movements.append(
-                {
-                    "merchant_id": merchant,
-                    "item_id": movement.item_id,
-                    "outlet_id": movement.outlet_id,
-                    "kind": int(movement.kind),
-                    "quantity": movement.quantity,
-                    "on_hand": movement.on_hand,
-                    "cause": cause.text,
-                    "request_id": cause.request_id,
-                    "observe_time": movement.observe_time,
-                    "record_time": self.now,
-                    "reason": int(movement.reason),
-                }
+                (
+                    merchant,
+                    movement.item_id,
+                    movement.outlet_id,
+                    int(movement.kind),
+                    movement.quantity,
+                    movement.on_hand,
+                    cause.text,
+                    cause.request_id,
+                    movement.observe_time,
+                    self.now,
+                    int(movement.reason),
+                )
             )
         for holds in draft.posted.values():
             for hold in holds:
@@ -105,25 +113,29 @@ class Changes:
         return found
 
 
-_LOAD_OUTLETS = select(OUTLETS.c.merchant_id, OUTLETS.c.outlet_id, OUTLETS.c.heard_time).where(
-    among(keys(), OUTLETS.c.merchant_id)
+_LOAD_OUTLETS = Lookup(
+    select(OUTLETS.c.merchant_id, OUTLETS.c.outlet_id, OUTLETS.c.heard_time).where(
+        among(keys(), OUTLETS.c.merchant_id)
+    )
 )
 
 
 def load_stock(
-    connection: Connection, wanted: Iterable[ItemKey], merchants: Sequence[str]
+    connection: Connection, wanted: Sequence[ItemKey], merchants: Sequence[str]
 ) -> dict[str, Stock]:
     """What decisions about these items are made from, by merchant: a handful of statements,
     however many items.
     """
     items: dict[str, dict[str, Item]] = {merchant: {} for merchant in merchants}
     outlets: dict[str, dict[str, datetime | None]] = {merchant: {} for merchant in merchants}
-    found = lock_items(connection, wanted)
-    for (merchant, item_id), item in found.items():
+    with together(connection):
+        locked = lock_items(connection, wanted)
+        known = _LOAD_OUTLETS.ask(connection, keys=[(merchant,) for merchant in merchants])
+        levels = load_levels(connection, wanted)
+        posted = load_posted(connection, wanted)
+    for (merchant, item_id), item in locked:
         items[merchant][item_id] = item
-    for merchant, outlet_id, heard_time in connection.execute(
-        _LOAD_OUTLETS, {"keys": [(merchant,) for merchant in merchants]}
-    ):
+    for merchant, outlet_id, heard_time in known:
         outlets[merchant][outlet_id] = heard_time
     stocks = {
         merchant: Stock(
@@ -131,9 +143,9 @@ def load_stock(
         )
         for merchant in merchants
     }
-    for merchant, level in load_levels(connection, list(found)):
+    for merchant, level in levels:
         stocks[merchant].levels[level.item_id, level.outlet_id] = level
-    for merchant, hold in load_posted(connection, list(found)):
+    for merchant, hold in posted:
         place: Place = (hold.item_id, hold.outlet_id)
         waiting = stocks[merchant].posted
         waiting[place] = (*waiting.get(place, ()), hold)
@@ -152,15 +164,17 @@ _LEVEL = (
 )
 
 
-_LOAD_LEVELS = select(LEVELS.c.merchant_id, *_LEVEL).where(
-    among(keys(), LEVELS.c.merchant_id, LEVELS.c.item_id)
+_LOAD_LEVELS = Lookup(
+    select(LEVELS.c.merchant_id, *_LEVEL).where(
+        among(keys(), LEVELS.c.merchant_id, LEVELS.c.item_id)
+    )
 )
 
 
-def load_levels(connection: Connection, wanted: Sequence[ItemKey]) -> list[tuple[str, Level]]:
+def load_levels(connection: Connection, wanted: Sequence[ItemKey]) -> Iterator[tuple[str, Level]]:
     """The levels of these items at every outlet, with their merchants."""
-    rows = connection.execute(_LOAD_LEVELS, {"keys": wanted}).all()
-    return [(row[0], Level(*row[1:])) for row in rows]
+    rows = _LOAD_LEVELS.ask(connection, keys=wanted)
+    return ((row[0], Level(*row[1:])) for row in rows)
 
 
 _LOAD_DELTAS = select(
@@ -295,22 +309,20 @@ def save(connection: Connection, changes: Changes) -> None:
     Raises:
         StaleError: somebody else has changed one of them; the transaction has to run again.
     """
-    save_decided(
-        connection,
-        LEVELS,
-        [
-            _level_row(merchant, level, changes.before[merchant, item_id, outlet_id])
-            for (merchant, item_id, outlet_id), level in sorted(changes.levels.items(), key=_key)
-            if level != changes.before[merchant, item_id, outlet_id]
-        ],
-        ("on_hand", "reserved", "version", "in_transit"),
-    )
-    append(connection, MOVEMENTS, changes.movements)
-    save_reservations(
-        connection, changes.reservations, changes.reservations_before, create_time=changes.now
-    )
+    levels = [
+        _level_row(merchant, level, changes.before[merchant, item_id, outlet_id])
+        for (merchant, item_id, outlet_id), level in sorted(changes.levels.items(), key=_key)
+        if level != changes.before[merchant, item_id, outlet_id]
+    ]
     forget_holds(connection, changes.moved)
-    append(connection, HOLDS, changes.held)
+    with together(connection):
+        append(connection, MOVEMENTS, changes.movements, _MOVEMENT)
+        append(connection, HOLDS, changes.held)
+        save_reservations(
+            connection, changes.reservations, changes.reservations_before, create_time=changes.now
+        )
+        decided_on = ("on_hand", "reserved", "version", "in_transit")
+        save_decided(connection, LEVELS, levels, decided_on)
     save_holds(connection, changes.posted, changes.ended)
 
 

@@ -73,6 +73,11 @@ class ChannelRow(Row, table=True):
     """JSON."""
     silent_outlet_ids: str = Field(sa_column_kwargs={"server_default": "[]"})
     """JSON."""
+    post_sales: bool = Field(sa_column_kwargs={"server_default": true()})
+    shipping_availability: int = Field(sa_column_kwargs={"server_default": "1"})
+    delivery_availability: int = Field(sa_column_kwargs={"server_default": "1"})
+    pickup_availability: int = Field(sa_column_kwargs={"server_default": "1"})
+    disconnected_methods: int = Field(sa_column_kwargs={"server_default": "2"})
 
 
 class ConnectionRow(Row, table=True):
@@ -306,6 +311,41 @@ class IncidentRow(Row, table=True):
     end_time: datetime | None = Field(sa_type=UtcTime)
 
 
+class HeldCountRow(Row, table=True):
+    """A count that was not taken in, as it came: the newest one of its place (BEY-10)."""
+
+    __tablename__ = "held_counts"
+
+    outlet_id: str = Field(primary_key=True)
+    item_id: str = Field(primary_key=True)
+    quantity: int = Field(sa_type=BigInteger)
+    version: int = Field(sa_type=BigInteger)
+    observe_time: datetime = Field(sa_type=UtcTime)
+    timed: bool
+    cause: str
+    request_id: str
+    record_time: datetime = Field(sa_type=UtcTime)
+
+
+class EmptiedItemRow(Row, table=True):
+    """An item that a count has emptied a short time ago; older rows go."""
+
+    __tablename__ = "emptied_items"
+
+    outlet_id: str = Field(primary_key=True)
+    item_id: str = Field(primary_key=True)
+    empty_time: datetime = Field(sa_type=UtcTime)
+
+
+class BreakerRow(Row, table=True):
+    """When an operator last said yes to what an outlet's counts empty."""
+
+    __tablename__ = "breakers"
+
+    outlet_id: str = Field(primary_key=True)
+    approve_time: datetime = Field(sa_type=UtcTime)
+
+
 PLUMBING = Plumbing(Row.metadata)
 ITEMS = Row.metadata.tables["items"]
 LEVELS = Row.metadata.tables["levels"]
@@ -324,6 +364,9 @@ STOCK_EDITS = Row.metadata.tables["stock_edits"]
 TRANSFERS = Row.metadata.tables["transfers"]
 TRANSFER_LINES = Row.metadata.tables["transfer_lines"]
 INCIDENTS = Row.metadata.tables["incidents"]
+HELD_COUNTS = Row.metadata.tables["held_counts"]
+EMPTIED_ITEMS = Row.metadata.tables["emptied_items"]
+BREAKERS = Row.metadata.tables["breakers"]
 
 ItemKey = tuple[str, str]
 """(merchant, item)."""

@@ -61,23 +61,6 @@ def list_transfers(
     return list(_transfers(connection, rows).values())
 
 
-def late_transfers(
-    connection: Connection, merchant: str, before: datetime
-) -> list[tuple[str, str, datetime]]:
-    """Transfers under way that were sent before a time, as (outlet they go to, id, time)."""
-    table = TRANSFERS.c
-    rows = connection.execute(
-        select(table.to_outlet_id, table.transfer_id, table.create_time)
-        .where(
-            table.merchant_id == merchant,
-            table.state == int(State.SENT),
-            table.create_time < before,
-        )
-        .order_by(table.create_time, table.transfer_id)
-    )
-    return [(row[0], row[1], row[2]) for row in rows]
-
-
 def _transfers(connection: Connection, rows: Sequence[Any]) -> dict[TransferKey, Transfer]:
     lines: dict[TransferKey, list[Line]] = {}
     wanted = [(row.merchant_id, row.transfer_id) for row in rows]

@@ -1,16 +1,12 @@
 """Incidents, findings, and what waits for an operator, on the wire."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from services.inventory.rules.checks import Finding
 from services.inventory.rules.incidents import Hit, Incident
 from services.inventory.rules.stock import text
 from services.inventory.wire.stock import time
-from tillbridge.attention.v1 import attention_pb2
 from tillbridge.inventory.v1 import audit_pb2 as pb
-
-EXAMPLES_MAX = 10
 
 
 def incident(value: Incident, missing: int, hits: Sequence[Hit]) -> pb.Incident:
@@ -53,24 +49,4 @@ def finding(value: Finding, *, repaired: bool) -> pb.Finding:
         kept=value.kept,
         expected=value.expected,
         repaired=repaired,
-    )
-
-
-def attention(  # noqa: PLR0917  (a group, as the contract has it)
-    cause: attention_pb2.AttentionCause.ValueType,
-    key: str,
-    title: str,
-    remedy: str,
-    examples: Sequence[str],
-    since: datetime | None,
-) -> attention_pb2.AttentionGroup:
-    """What waits for one cause; `examples` are all that wait."""
-    return attention_pb2.AttentionGroup(
-        cause=cause,
-        key=key,
-        title=title,
-        remedy=remedy,
-        waiting_count=len(examples),
-        examples=examples[:EXAMPLES_MAX],
-        since=time(since),
     )

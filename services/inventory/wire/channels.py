@@ -6,13 +6,13 @@ from typing import Any
 
 from services.chassis.errors import invalid
 from services.chassis.sealing import Sealer
+from services.inventory.rules.admission import StoreTerms
 from services.inventory.rules.channels import (
     AllocationPolicy,
     AvailabilityMode,
     Channel,
     KnownOutlet,
     Register,
-    StoreTerms,
 )
 from services.inventory.rules.stock import text
 from services.inventory.wire.stock import quantity, time

@@ -1,6 +1,6 @@
 """Online stock on the wire: figures, what changes them, and how they come about."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from services.inventory.rules.channels import Channel
@@ -50,15 +50,21 @@ def online_stock_changed(figure: Online, *, tracked: bool) -> events_pb2.OnlineS
     )
 
 
-def change_told(channel_id: str, change: Change) -> events_pb2.OnlineStockChanged:
-    """The event that a recalculated figure is different."""
-    return events_pb2.OnlineStockChanged(
-        channel_id=channel_id,
-        item_id=change.item_id,
-        quantity=change.after if change.tracked else 0,
-        unlimited=not change.tracked,
-        version=change.version,
-    )
+def changes_told(
+    channel_id: str, changes: Iterable[Change]
+) -> Iterator[events_pb2.OnlineStockChanged]:
+    """The events that recalculated figures are different, of items that the catalog has: there may
+    be a million, so that it is one message, filled in anew each time.
+    """
+    told = events_pb2.OnlineStockChanged(channel_id=channel_id)
+    for item_id, _, after, version, tracked, deleted in changes:
+        if deleted:
+            continue
+        told.item_id = item_id
+        told.quantity = after if tracked else 0
+        told.unlimited = not tracked
+        told.version = version
+        yield told
 
 
 def impact(value: Impact) -> impact_pb2.Impact:

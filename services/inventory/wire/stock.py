@@ -17,12 +17,14 @@ from services.inventory.rules.stock import (
     text,
 )
 from tillbridge.catalog.v1 import events_pb2 as catalog_events_pb2
+from tillbridge.inventory.v1 import events_pb2
 from tillbridge.inventory.v1 import inventory_pb2 as pb
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 
 
+@lru_cache(maxsize=16_384)  # most are small
 def quantity(decimal: str) -> int:
     """Decimal text, which the contract has checked, in thousandths."""
     units, _, rest = decimal.lstrip("-").partition(".")
@@ -173,6 +175,11 @@ def reservation(value: Reservation) -> pb.Reservation:
         expire_time=time(value.expire_time),
         explanation=value.explanation,
     )
+
+
+def reservation_changed(value: Reservation, incident_id: str) -> events_pb2.ReservationChanged:
+    """That an incident was dealt with."""
+    return events_pb2.ReservationChanged(reservation=reservation(value), incident_id=incident_id)
 
 
 def item_rows(

@@ -8,7 +8,8 @@ down_revision = "0003_dead_letters"
 branch_labels = None
 depends_on = None
 
-R_ECOM = 1
+ANY_SET_WITH_A_PRIMARY = 1
+"""OUTLET_POLICY_PRIMARY: so far the channels of one profile have it, and no others."""
 DISABLE = 1
 
 
@@ -25,9 +26,11 @@ def upgrade() -> None:
         batch_op.add_column(
             sa.Column("disconnected_methods", sa.Integer(), server_default="2", nullable=False)
         )
-    channels = sa.table("channels", sa.column("profile"), sa.column("disconnected_methods"))
+    channels = sa.table("channels", sa.column("outlets"), sa.column("disconnected_methods"))
     op.execute(
-        sa.update(channels).where(channels.c.profile == R_ECOM).values(disconnected_methods=DISABLE)
+        sa.update(channels)
+        .where(channels.c.outlets == ANY_SET_WITH_A_PRIMARY)
+        .values(disconnected_methods=DISABLE)
     )
 
 
