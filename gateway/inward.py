@@ -24,7 +24,7 @@ from gateway.pos import (
     ProductState,
     SalesRead,
 )
-from gateway.records import quarantine, request_id
+from gateway.records import printable, quarantine, request_id
 from services.chassis.errors import DomainError
 from tillbridge.catalog.v1 import catalog_pb2
 from tillbridge.customer.v1 import customer_pb2
@@ -39,6 +39,7 @@ LEARN_S_MAX = 2.0
 """How long the inventory service may take to learn of an item from the catalog's feed."""
 
 SALES_AT_ONCE = 8
+MESSAGE_LENGTH_MAX = 4000
 HOUR_S = 3600
 
 Item = TypeVar("Item", bound=Message)
@@ -288,6 +289,23 @@ class Inward:
             if error.transient:
                 raise
             quarantine(self._source, "sale", sale.sale_id, f"{error.reason}: {error.message}")
+            await self.refused(sale.sale_id, mirrored.version, error.reason, error.message)
+
+    async def refused(self, sale_id: str, version: int, reason: str, message: str) -> None:
+        """Has it kept, for an operator to see, that a sale could not be copied (BEY-09)."""
+        report = order_pb2.ReportSaleRefusedRequest(
+            sale_id=sale_id,
+            version=version,
+            reason=reason,
+            message=printable(message)[:MESSAGE_LENGTH_MAX],
+        )
+        report.request_id = request_id(f"{self._source}/sale-refused", sale_id, body=report)
+        try:
+            await self._owners.call(self._owners.orders.ReportSaleRefused, report)
+        except DomainError as error:
+            if error.transient:
+                raise
+            log.warning("a refusal is not kept", sale_id=sale_id, why=error.message)
 
     async def _each_if_refused(
         self,

@@ -16,8 +16,9 @@ from gateway.connections import Link
 from gateway.ecom import OrderSeen, Store
 from gateway.inward import Inward
 from gateway.platform import PlatformError
-from gateway.pos import Batch, PointOfSale
-from gateway.records import BadRecordError, quarantine, request_id
+from gateway.pos import Batch, MirroredSale, PointOfSale
+from gateway.records import PUT_ASIDE, Aside, BadRecordError, quarantine, request_id
+from services.chassis import failpoints
 from services.chassis.errors import DomainError
 from tillbridge.inventory.v1 import channels_pb2
 from tillbridge.order.v1 import order_pb2
@@ -106,7 +107,7 @@ class PosPoll:
             lambda: self._read("pos-products", pos.products_since, inward.products),
             lambda: self._read("pos-levels", pos.levels_since, inward.levels),
             lambda: self._read("pos-customers", pos.customers_since, inward.customers),
-            lambda: self._read("pos-sales", pos.sales_since, inward.sales),
+            self._read_sales,
         )
         failures: list[Exception] = []
         for step in steps:
@@ -117,6 +118,23 @@ class PosPoll:
         if failures:
             raise failures[0]
 
+    async def _read_sales(self) -> None:
+        """Reads sales; those that make no sense are kept for an operator to see."""
+        unread: list[Aside] = []
+
+        async def take(sales: Sequence[MirroredSale]) -> None:
+            bad = [one for one in unread if one.name]
+            await self._inward.sales(sales)
+            for one in bad:
+                await self._inward.refused(one.name, 0, "INVALID_FIELD", one.why)
+            unread.clear()
+
+        before = PUT_ASIDE.set(unread)
+        try:
+            await self._read("pos-sales", self._pos.sales_since, take)
+        finally:
+            PUT_ASIDE.reset(before)
+
     async def _read(
         self,
         resource: str,
@@ -126,7 +144,9 @@ class PosPoll:
         count = 0
         async for batch in since(await self._cursors.get(resource)):
             await take(batch.records)
+            failpoints.at("poll.taken")
             await self._cursors.set(resource, batch.cursor)
+            failpoints.at("poll.kept")
             count += len(batch.records)
         if count:
             log.info("polled", resource=resource, records=count)
@@ -189,7 +209,9 @@ class StorePoll:
         known = order.document
         if order.state == order_pb2.ORDER_STATE_REPORTED or known.version < seen.version:
             return False
-        return known.version > seen.version or known.payment_status == seen.payment_status
+        statuses = (known.payment_status, known.fulfillment_status)
+        same = (seen.payment_status, seen.fulfillment_status or known.fulfillment_status)
+        return known.version > seen.version or statuses == same
 
     async def _report(self, seen: OrderSeen) -> None:
         owners = self._link.owners
@@ -197,7 +219,8 @@ class StorePoll:
             channel_id=self._link.channel_id, order_id=seen.order_id
         )
         # Once per process: what a predecessor was told, it may not have got to fetch.
-        about = (self._process, seen.order_id, seen.version, seen.payment_status)
+        statuses = (seen.payment_status, seen.fulfillment_status)
+        about = (self._process, seen.order_id, seen.version, *statuses)
         request.request_id = request_id("poll", *about, body=request)
         await owners.call(owners.orders.ReportOrderChange, request)
 

@@ -23,6 +23,7 @@ from gateway.pos import lightspeed_x
 from gateway.push.chores import Turns
 from gateway.push.edits import ListingEdits
 from gateway.records import BadRecordError, request_id
+from services.chassis import failpoints
 from services.chassis.errors import DomainError, invalid
 from tillbridge.order.v1 import order_pb2
 
@@ -85,6 +86,7 @@ class Webhooks:
         signature = request.headers.get(lightspeed_x.SIGNATURE_HEADER, "")
         event = lightspeed_x.read_webhook(body, signature, link.pos_side.webhook_secret)
         inward = Inward(link.owners, link.pos, lightspeed_x.PLATFORM)
+        failpoints.at("webhook.read")
         try:
             await inward.take(await link.pos.change(event))
         except PlatformError as error:
@@ -110,6 +112,7 @@ class Webhooks:
         event = ecwid.read_webhook(
             body, signature, side.webhook_secret, side.account, datetime.now(UTC)
         )
+        failpoints.at("webhook.read")
         match event:
             case OrderHint():
                 await self._report_order(link, event)
@@ -201,6 +204,7 @@ def _route(platform: str, handle: Handler) -> Route:
                 why=error.message,
             )
             raise _answerable(error) from error
+        failpoints.at("webhook.taken")
         WEBHOOKS.labels(platform, kind, "OK").inc()
         return JSONResponse({"status": "taken"})
 

@@ -20,7 +20,9 @@ ROOT = Path(__file__).resolve().parents[1]
 LINES_MAX = 500
 FUNCTION_LINES_MAX = 50
 
-CLIENT_SIDE = {"auth", "client", "errors", "follow", "logs", "metrics", "settings", "status"}
+CLIENT_SIDE = {
+    *("auth", "client", "errors", "failpoints", "follow", "logs", "metrics", "settings", "status"),
+}
 """The modules of the chassis that the gateway may use: calling, and what every process has."""
 
 SQL = {"sqlalchemy", "sqlmodel", "alembic", "psycopg", "pysqlite3", "sqlite3"}

@@ -52,6 +52,9 @@ class OrderSeen:
     order_id: str
     version: int
     payment_status: order_pb2.PaymentStatus.ValueType
+    fulfillment_status: order_pb2.FulfillmentStatus.ValueType = (
+        order_pb2.FULFILLMENT_STATUS_UNSPECIFIED
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,11 @@ class Store(Protocol):
 
     async def write_stock(self, slot: Slot, figure: Figure) -> None:
         """Sets the stock of an item to an absolute figure."""
+
+    async def show_order(self, order_id: str, update: order_pb2.StoreUpdate) -> None:
+        """Has the store show of an order what it should and does not; what the update leaves
+        open stays as it is.
+        """
 
     async def close(self) -> None:
         """Closes the connections."""

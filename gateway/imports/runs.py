@@ -13,6 +13,7 @@ from gateway.imports.rows import ID_LENGTH_MAX
 from gateway.inward import BATCH_BYTES_MAX, batches
 from gateway.pos import PointOfSale
 from gateway.records import PUT_ASIDE, Aside, request_id
+from services.chassis import failpoints
 from tillbridge.catalog.v1 import catalog_pb2
 from tillbridge.catalog.v1 import imports_pb2 as pb
 
@@ -96,7 +97,9 @@ async def _send(catalog: Catalog, run: pb.Import, batch: Batch) -> pb.Import:
         refused=batch.refused,
     )
     request.request_id = request_id("import", run.import_id, batch.first_row, body=request)
-    return run_in(await catalog.call(catalog.imports.ImportProducts, request))
+    taken = run_in(await catalog.call(catalog.imports.ImportProducts, request))
+    failpoints.at("import.sent")
+    return taken
 
 
 async def preview(

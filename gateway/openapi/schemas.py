@@ -58,6 +58,11 @@ _GOOGLE: Mapping[str, str] = {
     "google.type.Date.year": "1 to 9999.",
     "google.type.Date.month": "1 to 12.",
     "google.type.Date.day": "1 to 31, as the month has them.",
+    "google.type.TimeOfDay": "A time of the day by the clock on the wall.",
+    "google.type.TimeOfDay.hours": "0 to 24; 24 only at the end of a day.",
+    "google.type.TimeOfDay.minutes": "0 to 59.",
+    "google.type.TimeOfDay.seconds": "0 to 59.",
+    "google.type.TimeOfDay.nanos": "0.",
 }
 """Comments of the common types that our contracts use, since their files are not among ours."""
 

@@ -104,6 +104,7 @@ class ChannelWork:
         listings = Chores("listing", pushing.do)
         fetching = OrderFetch(link.owners, store, shelves)
         orders = Chores("order", fetching.do)
+        shown = Chores("order status", fetching.show)
 
         async def restore(product_ids: Sequence[str]) -> None:
             await edits.do(product_ids)
@@ -116,6 +117,8 @@ class ChannelWork:
             await listings.do(found.product_ids)
             async for reported in fetching.reported():
                 await orders.do(reported)
+            async for unshown in fetching.unshown():
+                await shown.do(unshown)
 
         await self._until_done(lambda: self._know(shelves))
         return [
@@ -123,6 +126,7 @@ class ChannelWork:
             stock.retry,
             listings.retry,
             orders.retry,
+            shown.retry,
             lambda: _fed_by(outdated, stock.do),
             lambda: _fed_by(missing, restore),
             lambda: self._look_after_echoes(shelves, pushing, restore),
@@ -131,6 +135,7 @@ class ChannelWork:
             self._follow("inventory", "", inventory_events.OnlineStockChanged, "item_id", stock),
             self._follow("catalog", "", catalog_events.ListingChanged, "product_id", listings),
             self._follow("order", "", order_events.OrderChangeReported, "order_id", orders),
+            self._follow("order", "/status", order_events.OrderChanged, "order_id", shown),
         ]
 
     def _looking(

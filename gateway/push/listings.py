@@ -9,6 +9,7 @@ from gateway.platform import PlatformError
 from gateway.push.chores import Failures, one_by_one
 from gateway.push.shelves import Shelves
 from gateway.records import BadRecordError
+from services.chassis import failpoints
 from services.chassis.errors import DomainError
 from tillbridge.catalog.v1 import catalog_pb2
 
@@ -96,6 +97,7 @@ class ListingPush:
         figures = await self._shelves.figures([variant.item_id for variant in listing.variants])
         try:
             shelf = await self._store.write_listing(listing, figures)
+            failpoints.at("push.listing.written")
         except (BadRecordError, PlatformError) as error:
             await self._report(listing, str(error)[:ERROR_LENGTH_MAX])
             raise

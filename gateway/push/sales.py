@@ -8,6 +8,7 @@ from gateway.platform import PlatformError
 from gateway.pos import PointOfSale, SaleToPost
 from gateway.push.chores import Failures, Turns, is_transient, one_by_one
 from gateway.records import BadRecordError
+from services.chassis import failpoints
 from services.chassis.errors import DomainError
 from tillbridge.customer.v1 import customer_pb2
 from tillbridge.inventory.v1 import channels_pb2
@@ -15,7 +16,7 @@ from tillbridge.order.v1 import order_pb2
 
 PAGE_SIZE = 200
 SWEPT_MAX = 5_000
-"""How far back a sweep looks for sales that were not posted."""
+"""How many sales that were not posted a sweep looks at, the newest first."""
 
 ERROR_LENGTH_MAX = 4000
 MERGES_MAX = 100
@@ -60,7 +61,10 @@ class SalePosting:
         Until all of them were told once, every sale may be one that a predecessor wrote.
         """
         request = order_pb2.ListSalesRequest(
-            origin=order_pb2.SALE_ORIGIN_ONLINE, page_size=PAGE_SIZE
+            origin=order_pb2.SALE_ORIGIN_ONLINE,
+            channel_id=self._channel_id,
+            unposted=True,
+            page_size=PAGE_SIZE,
         )
         for _ in range(SWEPT_MAX // PAGE_SIZE):
             answer = await self._owners.call(self._owners.orders.ListSales, request)
@@ -84,16 +88,32 @@ class SalePosting:
         if not self._is_due(sale):
             self._in_doubt.discard(sale_id)
             return
+        if sale.return_for:
+            await self._post_first(sale, channel)
         posting = await self._posting(sale, channel)
         self._in_doubt.add(sale_id)
         try:
             version = await self._pos.post_sale(posting)
+            failpoints.at("push.sale.posted")
         except (BadRecordError, PlatformError) as error:
             if not is_transient(error):
                 await self._report(sale, error=str(error)[:ERROR_LENGTH_MAX])
             raise
         await self._report(sale, pos_version=version)
         self._in_doubt.discard(sale_id)
+
+    async def _post_first(self, sale: order_pb2.Sale, channel: channels_pb2.Channel) -> None:
+        """Writes the sale that is returned, which the point of sale has to know before.
+
+        Raises:
+            DomainError: it could not be written.
+        """
+        request = order_pb2.GetSaleRequest(sale_id=sale.return_for)
+        original = (await self._owners.call(self._owners.orders.GetSale, request)).sale
+        if original.posted_revision or not self._is_due(original):
+            return
+        async with self._turns.of(original.sale_id):  # an original waits for no return
+            await self._post(original.sale_id, channel)
 
     async def _posting(self, sale: order_pb2.Sale, channel: channels_pb2.Channel) -> SaleToPost:
         order_request = order_pb2.GetOrderRequest(

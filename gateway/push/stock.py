@@ -7,6 +7,7 @@ from gateway.platform import PlatformError
 from gateway.push.chores import Failures, one_by_one
 from gateway.push.echoes import Echoes
 from gateway.push.shelves import Shelves
+from services.chassis import failpoints
 from services.chassis.errors import DomainError
 
 
@@ -62,8 +63,10 @@ class StockPush:
             if slot is None or figure is None:
                 return
             self._echoes.expect(slot.shelf_id)  # it may come before the answer to our write
+            failpoints.at("push.stock.due")
             try:
                 await self._store.write_stock(slot, figure)
+                failpoints.at("push.stock.written")
             except PlatformError as error:
                 if error.status != 404:
                     raise

@@ -8,6 +8,7 @@ import structlog
 from gateway.connections import Connections, Link
 from gateway.ecom import Shelf
 from gateway.push.channel import ChannelWork
+from services.chassis import failpoints
 from services.chassis.errors import DomainError
 from tillbridge.inventory.v1 import channels_pb2 as pb
 
@@ -105,6 +106,7 @@ class Workers:
         while True:
             try:
                 held_until_s = await self._take(link, LEASE_MS)
+                failpoints.at("lease.taken")
             except DomainError as error:
                 log.debug("no lease", channel_id=link.channel_id, reason=error.reason)
                 await asyncio.sleep(RENEW_EVERY_S)

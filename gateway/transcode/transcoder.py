@@ -20,6 +20,7 @@ from gateway.transcode.bindings import Binding, bindings_of
 from gateway.transcode.request import read_request
 from gateway.transcode.stream import event_stream
 from gateway.transcode.template import Match, MethodUnknownError, PathUnknownError, RouteTable
+from services.chassis import failpoints
 from services.chassis.errors import DomainError, invalid
 
 ROUTE_KEY = "tillbridge.route"
@@ -89,6 +90,7 @@ class Transcoder:
             return await event_stream(running, lambda reply: _json(reply, binding), call_id)
         timeout_ms += getattr(message, WAIT_FIELD, 0)  # the server was asked to wait that long
         reply = await call(message, timeout=timeout_ms / 1000, metadata=sent_metadata)
+        failpoints.at("bridge.answered")
         return Response(_json(reply, binding), media_type="application/json")
 
     def _match(self, request: Request) -> Match[Binding]:

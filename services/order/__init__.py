@@ -15,7 +15,19 @@ Words:
   and reports back.
 - *sale*: a line in the sales history, made at a till or online; its *revision* grows with every
   change.
+- *worth*: what the parts of an order come to: goods, shipping, charges, tax, less what is off. What
+  is missing to the store's total is *rounding* as far as rounding the parts explains it, else the
+  sale's *difference*; the total holds.
+- *refused*: a sale of the outside point of sale that could not be copied.
 - *mirrored*: a sale copied from an outside point of sale, whose stock levels carry its effect.
-- *fulfillment*: what one outlet has to hand over for one order.
+- *fulfillment*: what one outlet has to hand over for one order; it is *picked*, *packed* and
+  *fulfilled* line by line.
+- *account*: what became of one line of an order: ordered, canceled, fulfilled, returned, restocked.
+- *refund*: money given back, goods taken back, or both, at one time; made *here* by RefundOrder, or
+  told by the store. A *return sale* is what it becomes in the sales history.
+- *cancellation*: what was not handed over is taken back; the sale is *void* where nothing else came
+  of it, else it has a return sale.
+- *case*: an order with all that has become of it here.
+- *store update*: what the store should show of an order and does not.
 - *due*: when a run goes on. A process that has taken a run holds its *lease* meanwhile.
 """

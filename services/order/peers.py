@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
@@ -11,10 +12,12 @@ from services.chassis.client import TIMEOUT_S, Identity
 from services.chassis.errors import DomainError
 from services.chassis.settings import Context
 from services.chassis.status import from_rpc_error
+from services.order.rules.checkout import Stock
 from services.order.rules.document import Document
 from services.order.rules.order import Buyer, FoundItem, Hold, OrderKey, Reservation
-from services.order.rules.sale import Channel, Sale, StockChange
-from services.order.wire import requests
+from services.order.rules.sale import Channel, Sale
+from services.order.rules.stock import StockChange
+from services.order.wire import requests, shipping
 from tillbridge.catalog.v1.catalog_pb2_grpc import CatalogServiceStub
 from tillbridge.customer.v1.customer_pb2_grpc import CustomerServiceStub
 from tillbridge.inventory.v1 import channels_pb2
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 CHANNEL_FRESH_S = 2.0
 CHANNELS_MAX = 10_000
+OUTLET_PAGES_MAX = 100
 
 Answer = TypeVar("Answer")
 ChannelKey = tuple[str, str]
@@ -45,6 +49,8 @@ class Peers:
         self._inventory: InventoryServiceAsyncStub = InventoryServiceStub(connect("inventory"))
         self._channels: ChannelServiceAsyncStub = ChannelServiceStub(connect("inventory"))
         self._known: dict[ChannelKey, tuple[float, Channel]] = {}
+        self._outlets: set[tuple[str, str]] = set()
+        """Those that are known to exist, by merchant: an outlet is never deleted."""
         self._asking: dict[ChannelKey, asyncio.Task[Channel]] = {}
 
     async def channel(self, merchant_id: str, channel_id: str) -> Channel:
@@ -66,8 +72,55 @@ class Peers:
             return await asyncio.shield(asking)
         except DomainError as error:
             if known and error.transient:
-                return known
+                return replace(known, fresh=False)
             raise
+
+    def forget_channel(self, merchant_id: str, channel_id: str) -> None:
+        """Has a channel asked for anew, since it was changed."""
+        self._known.pop((merchant_id, channel_id), None)
+
+    async def check_outlet(self, merchant_id: str, outlet_id: str) -> None:
+        """Checks that there is an outlet.
+
+        Raises:
+            DomainError: OUTLET_NOT_FOUND, or that inventory cannot be reached.
+        """
+        if (merchant_id, outlet_id) in self._outlets:
+            return
+        request = channels_pb2.ListOutletsRequest(page_size=1000)
+        for _ in range(OUTLET_PAGES_MAX):
+            answer = await self._ask(self._channels.ListOutlets, request, merchant_id)
+            self._outlets.update((merchant_id, outlet.outlet_id) for outlet in answer.outlets)
+            if (merchant_id, outlet_id) in self._outlets:
+                return
+            request.page_token = answer.next_page_token
+            if not request.page_token:
+                break
+        raise DomainError(
+            "OUTLET_NOT_FOUND", f"there is no outlet {outlet_id!r}", outlet_id=outlet_id
+        )
+
+    async def channel_now(self, merchant_id: str, channel_id: str) -> Channel:
+        """A channel's policies as they are now.
+
+        Raises:
+            DomainError: CHANNEL_NOT_FOUND, or that inventory cannot be reached.
+        """
+        return await self._ask_channel((merchant_id, channel_id))
+
+    async def availability(
+        self, merchant_id: str, channel_id: str, item_ids: Sequence[str], outlet_ids: Sequence[str]
+    ) -> Stock:
+        """What outlets could give of these items right now."""
+        request = shipping.availability(channel_id, item_ids, outlet_ids)
+        answer = await self._ask(self._inventory.GetAvailability, request, merchant_id)
+        return shipping.stock(answer, item_ids)
+
+    async def resolve_skus(self, merchant_id: str, skus: Sequence[str]) -> list[FoundItem]:
+        """What the catalog says of each of these SKUs."""
+        request = requests.resolve_skus(skus)
+        answer = await self._ask(self._catalog.ResolveItems, request, merchant_id)
+        return requests.found_items(answer)
 
     async def resolve(self, key: OrderKey, document: Document) -> list[FoundItem]:
         """What the catalog says of each line."""
@@ -107,11 +160,12 @@ class Peers:
 
     async def _ask_channel(self, key: ChannelKey) -> Channel:
         request = channels_pb2.GetChannelRequest(channel_id=key[1])
+        asked_s = time.monotonic()
         answer = await self._ask(self._channels.GetChannel, request, key[0])
         found = requests.channel(answer.channel)
         if len(self._known) >= CHANNELS_MAX:
             self._known.clear()
-        self._known[key] = (time.monotonic(), found)
+        self._known[key] = (asked_s, found)
         return found
 
     async def _ask(

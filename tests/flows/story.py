@@ -39,6 +39,16 @@ POS_ONLY = {
 }
 """The fields that never leave the point of sale (CAT-04), under both sides' names for them."""
 
+AT_MAIN = {
+    "shippingMethodName": "Pickup at Main",
+    "fulfillmentType": "PICKUP",
+    "isPickup": True,
+    "shippingRate": 0,
+    "locationId": MAIN,
+}
+BY_POST = {"shippingMethodName": "Post", "fulfillmentType": "SHIPPING", "shippingRate": 0}
+"""How goods reach their buyer, as the store has it."""
+
 Look = Callable[[], Awaitable[Any]]
 
 
@@ -93,6 +103,10 @@ class Story:
             self.the_order_is_paid,
             self.the_same_buyer_comes_again,
             self.an_outlet_leaves_and_returns,
+            self.an_order_is_split_over_outlets,
+            self.a_pickup_is_paid_late,
+            self.a_buyer_changes_his_mind,
+            self.goods_come_back,
             self.a_service_is_killed_in_the_rush,
         ):
             self.step = (step.__doc__ or "").split("\n", maxsplit=1)[0]
@@ -115,8 +129,11 @@ class Story:
         email: str,
         name: str,
         status: str = "AWAITING_PAYMENT",
+        shipped: bool = False,
     ) -> str:
-        """A buyer orders in the store, to pick up at Main. Returns the order's public id."""
+        """A buyer orders in the store, to pick up at Main or sent by post. Returns the order's
+        public id.
+        """
         items = [await self._order_item(sku, quantity) for sku, quantity in lines]
         total = sum(item["price"] * item["quantity"] for item in items)
         answer = await self.stack.store.post(
@@ -130,13 +147,7 @@ class Story:
                 "fulfillmentStatus": "AWAITING_PROCESSING",
                 "billingPerson": {"name": name},
                 "items": items,
-                "shippingOption": {
-                    "shippingMethodName": "Pickup at Main",
-                    "fulfillmentType": "PICKUP",
-                    "isPickup": True,
-                    "shippingRate": 0,
-                    "locationId": MAIN,
-                },
+                "shippingOption": BY_POST if shipped else AT_MAIN,
             },
         )
         answer.raise_for_status()
@@ -219,6 +230,29 @@ class Story:
         sale_id = (await self.order(order_id))["saleId"]
         found: dict[str, Any] = (await self.stack.get(f"/v1/sales/{sale_id}"))["sale"]
         return found
+
+    async def store_order(self, order_id: str) -> dict[str, Any]:
+        """An order as the store has it."""
+        found: dict[str, Any] = (await self.stack.store.get(f"orders/{order_id}")).json()
+        return found
+
+    async def fulfillments(self, order_id: str) -> dict[str, dict[str, Any]]:
+        """What each outlet has to hand over for an order."""
+        found = await self.everything("/v1/fulfillments", "fulfillments", orderId=order_id)
+        return {one["outletId"]: one for one in found}
+
+    async def hand_over(
+        self, order_id: str, outlet_id: str, request_id: str, **more: Any
+    ) -> tuple[int, str]:
+        """An outlet hands over what it has to. Returns the status, and the reason of a refusal."""
+        one = (await self.fulfillments(order_id))[outlet_id]
+        answer = await self.stack.api.post(
+            f"/v1/fulfillments/{one['fulfillmentId']}:complete",
+            json={"version": one["version"], **more},
+            headers={"Idempotency-Key": request_id},
+        )
+        refusal = answer.json().get("error")
+        return answer.status_code, refusal["details"][0]["reason"] if refusal else ""
 
     async def everything(self, path: str, name: str, **params: Any) -> list[dict[str, Any]]:
         """All pages of a list of Tillbridge's."""
@@ -445,10 +479,129 @@ class Story:
         await self.expect("mugs in the store", 5, lambda: self.store_quantity("MUG"))
         await self.expect("what only Harbour had", (9, True, ""), chart)
 
+    async def an_order_is_split_over_outlets(self) -> None:
+        """8. Four mugs are ordered where no outlet has four: Main sends three, Harbour one."""
+        order_id = await self.place_order(
+            [("MUG", 4)], email="ann@example.com", name="Ann Lee", status="PAID", shipped=True
+        )
+
+        async def parts() -> dict[str, str]:
+            found = await self.fulfillments(order_id)
+            return {outlet_id: one["lines"][0]["quantity"] for outlet_id, one in found.items()}
+
+        await self.expect("who hands over how many", {MAIN: "3", HARBOUR: "1"}, parts)
+        await self.expect("mugs in the store", 1, lambda: self.store_quantity("MUG"))
+        await self.hand_over(order_id, MAIN, "main-sends", trackingNumber="POST-1", carrier="Post")
+
+        async def here() -> tuple[str, str]:
+            account = (await self.order(order_id))["lineAccounts"][0]
+            return (await self.sale(order_id))["state"], account["fulfilled"]
+
+        await self.expect("its sale, and how many are sent", ("SALE_STATE_OPEN", "3"), here)
+        await self.hand_over(order_id, HARBOUR, "harbour-sends")
+        await self.expect("its sale then", ("SALE_STATE_COMPLETED", "4"), here)
+
+        async def told() -> tuple[str, str]:
+            found = await self.store_order(order_id)
+            return found["fulfillmentStatus"], found["trackingNumber"]
+
+        await self.expect("what the store tells the buyer", ("SHIPPED", "POST-1"), told)
+        # The point of sale books all four at Main, where the sale is: the shelves are counted.
+        await self.put_count(MUG, MAIN, 0)
+        await self.put_count(MUG, HARBOUR, 1)
+
+    async def a_pickup_is_paid_late(self) -> None:
+        """9. Nobody takes a pickup home unpaid; paid at the counter, it is handed over."""
+        order_id = await self.place_order([("TEA", 2)], email="bo@example.com", name="Bo Ek")
+
+        async def state() -> tuple[str, bool]:
+            sale = await self.sale(order_id)
+            return sale["state"], sale["paid"]
+
+        await self.expect("its sale", ("SALE_STATE_OPEN", False), state)
+
+        async def refusal() -> tuple[int, str]:
+            return await self.hand_over(order_id, MAIN, f"unpaid-{order_id}")
+
+        await self.expect("handing it over", (400, "SALE_UNPAID"), refusal)
+        paid = {"paymentStatus": "PAID", "paymentMethod": "Card", "paymentModule": "Stripe"}
+        await self.stack.store.put(f"orders/{order_id}", json=paid)
+        await self.expect("its sale, paid later", ("SALE_STATE_OPEN", True), state)
+        await self.hand_over(order_id, MAIN, f"paid-{order_id}")
+        await self.expect("handed over", ("SALE_STATE_COMPLETED", True), state)
+
+        async def at_pos() -> list[tuple[str, int]]:
+            return [
+                (sale["state"], len(sale["payments"])) for sale in await self.pos_sales(order_id)
+            ]
+
+        await self.expect("its sale in the POS, and payments", [("closed", 1)], at_pos)
+        self.handed_over = order_id
+
+    handed_over: str = ""
+
+    async def a_buyer_changes_his_mind(self) -> None:
+        """10. An order is canceled in the store: its mug is back on the shelf, its sale void."""
+        order_id = await self.place_order(
+            [("MUG", 1)], email="cy@example.com", name="Cy Po", shipped=True
+        )
+        await self.expect("mugs in the store", 0, lambda: self.store_quantity("MUG"))
+
+        async def at_pos() -> list[str]:
+            return [sale["status"] for sale in await self.pos_sales(order_id)]
+
+        await self.expect("its sales in the POS", ["AWAITING_DISPATCH"], at_pos)
+        await self.stack.store.put(f"orders/{order_id}", json={"paymentStatus": "CANCELLED"})
+        await self.expect("its sales in the POS", ["VOIDED"], at_pos)
+
+        async def here() -> tuple[str, str]:
+            found = await self.order(order_id)
+            return found["state"], (await self.sale(order_id))["state"]
+
+        await self.expect(
+            "the order and its sale", ("ORDER_STATE_CANCELED", "SALE_STATE_VOIDED"), here
+        )
+        await self.expect("mugs in the store", 1, lambda: self.store_quantity("MUG"))
+
+    async def goods_come_back(self) -> None:
+        """11. One of two teas comes back and is paid back: once, however often that is told."""
+        order_id = self.handed_over
+        tea = shop.product_id("TEA")
+        before = await self.pos_level(tea, MAIN)
+        line = (await self.order(order_id))["lineAccounts"][0]["lineId"]
+        body = {
+            "refundId": "one-tea",
+            "lines": [{"lineId": line, "quantity": "1"}],
+            "outletId": MAIN,
+            "amount": {"currencyCode": "NZD", "units": "5"},
+        }
+        path = f"/v1/channels/{self.channel_id}/orders/{order_id}:refund"
+        for request_id in ("tea-back", "tea-back", "tea-back-again"):
+            await self.stack.post(path, request_id, body)
+
+        async def here() -> tuple[str, str, str]:
+            found = await self.order(order_id)
+            account = found["lineAccounts"][0]
+            return account["returned"], account["restocked"], found["refunded"]["units"]
+
+        await self.expect("returned, restocked, given back", ("1", "1", "5"), here)
+
+        async def at_pos() -> tuple[int, float]:
+            returns = [sale for sale in await self.pos_sales(order_id) if sale["return_for"]]
+            return len(returns), await self.pos_level(tea, MAIN)
+
+        await self.expect("returns and teas in the POS", (1, before + 1), at_pos)
+
+        async def status() -> str:
+            return str((await self.store_order(order_id))["paymentStatus"])
+
+        await self.expect("what the store tells the buyer", "PARTIALLY_REFUNDED", status)
+
     async def a_service_is_killed_in_the_rush(self) -> None:
-        """8. Inventory is killed while 200 orders and counts stream in: nothing lost or doubled."""
+        """12. Inventory is killed while 200 orders and counts stream in: none lost or doubled."""
         await self.put_count(shop.product_id("SKILLET"), MAIN, 500)
         await self.expect("skillets in the store", 501, lambda: self.store_quantity("SKILLET"))
+        sales_before = len(await self.pos_sales())
         rush = asyncio.create_task(self._rush())
         await asyncio.sleep(0.3)
         self.stack.kill("inventory")
@@ -461,7 +614,7 @@ class Story:
             done = {
                 one["document"]["orderId"] for one in states if one["state"] == "ORDER_STATE_POSTED"
             }
-            return len(done & set(orders)), len(await self.pos_sales()) - 2
+            return len(done & set(orders)), len(await self.pos_sales()) - sales_before
 
         await self.expect("orders posted, sales in the POS", (len(orders),) * 2, posted)
         left = 500 - len(orders)

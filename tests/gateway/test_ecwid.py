@@ -26,16 +26,14 @@ from gateway.ecom.ecwid.listings import (
     product_body,
     shelf_of,
 )
-from gateway.ecom.ecwid.orders import document_of
 from gateway.ecom.ecwid.webhooks import AGE_S_MAX, AHEAD_S_MAX
 from gateway.platform import PlatformError
-from gateway.records import BadRecordError, amount, money, parse_json
+from gateway.records import BadRecordError, money
 from gateway.sandbox import ecwid as sandbox
 from gateway.sandbox.ecwid.events import signature
 from gateway.sandbox.server import SandboxServer
 from services.chassis.errors import DomainError
 from tillbridge.catalog.v1 import catalog_pb2
-from tillbridge.order.v1 import order_pb2
 
 SECRET = "sandbox-store-secret"
 TOKEN = "secret_sandbox_store_token"
@@ -163,139 +161,6 @@ def test_a_malformed_event_is_refused_by_what_is_wrong(body: bytes, field: str) 
         read(body, header)
 
     assert ("INVALID_FIELD", field) == (refused.value.reason, refused.value.violations[0][0])
-
-
-# Orders.
-
-
-def order(**changes: Any) -> dict[str, Any]:
-    return {
-        "id": "XJ12H",
-        "email": " Jo@Example.com ",
-        "paymentMethod": "Pay at pickup",
-        "paymentStatus": "AWAITING_PAYMENT",
-        "total": Decimal("57.5"),
-        "tax": Decimal("7.5"),
-        "items": [
-            {
-                "id": 1,
-                "combinationId": 77,
-                "sku": "TEE-S",
-                "name": "Tee",
-                "quantity": 2,
-                "price": 25,
-                "tax": Decimal("7.5"),
-                "externalReferenceId": "item-s",
-            }
-        ],
-        "billingPerson": {"firstName": "Jo", "lastName": "Doe", "phone": "+47 1"},
-        "shippingOption": {
-            "shippingMethodName": "Pickup at Main",
-            "fulfillmentType": "PICKUP",
-            "isPickup": True,
-            "locationId": "main",
-        },
-        "createTimestamp": 1783149729,
-        "updateTimestamp": 1783149730,
-        **changes,
-    }
-
-
-def document(**changes: Any) -> order_pb2.OrderDocument:
-    found = document_of(order(**changes), "{}", "NOK")
-    assert found is not None
-    return found
-
-
-@pytest.mark.skipif(not EXAMPLE.exists(), reason="the reference data is not here")
-def test_the_documented_example_is_read() -> None:
-    source = EXAMPLE.read_text()
-
-    found = document_of(parse_json(source), source, "EUR")
-
-    assert found is not None
-    assert (found.order_id, found.version, found.buyer_name) == ("K8XTQ", 1725434784, "API Team")
-    assert (
-        found.payment_status,
-        found.payment_method,
-        found.payment_processor,
-    ) == (order_pb2.PAYMENT_STATUS_PAID, "Offline", "")
-    assert (Decimal(10), Decimal("0.91"), True) == (
-        amount(found.total),
-        amount(found.tax),
-        found.prices_include_tax,
-    )
-    [line] = found.lines
-    assert (line.line_id, line.sku, line.quantity) == ("1828115520", "123123", "1")
-    assert source == found.source_document
-
-
-def test_an_order_is_read_field_by_field() -> None:
-    found = document()
-
-    assert (found.email, found.buyer_name, found.phone) == ("Jo@Example.com", "Jo Doe", "+47 1")
-    assert (
-        found.fulfillment_kind,
-        found.shipping_method,
-        found.outlet_id,
-    ) == (order_pb2.FULFILLMENT_KIND_PICKUP, "Pickup at Main", "main")
-    assert ("item-s", Decimal(25)) == (found.lines[0].item_id, amount(found.lines[0].unit_price))
-    assert (Decimal("57.5"), "NOK") == (amount(found.total), found.total.currency_code)
-    assert (found.version, found.place_time.seconds) == (1783149730, 1783149729)
-
-
-@pytest.mark.rule("ORD-07")
-@pytest.mark.parametrize(
-    ("status", "expected"),
-    [
-        ("AWAITING_PAYMENT", order_pb2.PAYMENT_STATUS_AWAITING),
-        ("PAID", order_pb2.PAYMENT_STATUS_PAID),
-        ("CANCELLED", order_pb2.PAYMENT_STATUS_CANCELED),
-        ("REFUNDED", order_pb2.PAYMENT_STATUS_REFUNDED),
-        ("PARTIALLY_REFUNDED", order_pb2.PAYMENT_STATUS_REFUNDED),
-        ("CUSTOM_PAYMENT_STATUS_1", order_pb2.PAYMENT_STATUS_AWAITING),
-        ("SOMETHING_NEW", order_pb2.PAYMENT_STATUS_AWAITING),
-    ],
-)
-def test_a_payment_status_that_is_not_known_to_be_paid_is_not(status: str, expected: int) -> None:
-    assert expected == document(paymentStatus=status).payment_status
-
-
-def test_a_cart_that_was_left_behind_is_no_order() -> None:
-    assert document_of(order(paymentStatus="INCOMPLETE"), "{}", "NOK") is None
-
-
-@pytest.mark.rule("ORD-06")
-@pytest.mark.parametrize(("module", "processor"), [("Stripe", "Stripe"), ("", ""), (None, "")])
-def test_an_integrated_processor_is_named(module: str | None, processor: str) -> None:
-    assert processor == document(paymentModule=module).payment_processor
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"id": None},
-        {"paymentStatus": None},
-        {"total": None},
-        {"items": []},
-        {"items": [{"id": 1, "price": 3}]},
-        {"items": [{"id": 1, "quantity": 1}]},
-        {"items": [{"quantity": 1, "price": 3}]},
-    ],
-)
-def test_an_order_without_what_it_needs_is_named_as_bad(changes: Mapping[str, Any]) -> None:
-    with pytest.raises(BadRecordError):
-        document_of(order(**changes), "{}", "NOK")
-
-
-def test_what_no_service_stores_does_not_keep_an_order_out() -> None:
-    source = '{"name": "\u202eJo"}'
-    found = document_of(order(billingPerson={"name": "\u202eJo\x00 \ud800Doe"}), source, "NOK")
-
-    assert found is not None
-    assert found.buyer_name == "Jo Doe"
-    assert json.loads(source) == json.loads(found.source_document)
-    assert "\u202e" not in found.source_document
 
 
 # Listings.

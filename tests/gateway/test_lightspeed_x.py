@@ -13,35 +13,24 @@ from urllib.parse import urlencode
 import pytest
 
 from gateway.platform import Bucket, PlatformError, retry_after_s
-from gateway.pos import Gone, LevelsRead, Nothing, ProductsRead, SalesRead, SaleToPost
+from gateway.pos import Gone, LevelsRead, Nothing, ProductsRead, SalesRead
 from gateway.pos.lightspeed_x import LightspeedX, read_webhook
 from gateway.pos.lightspeed_x.customers import customer_of, new_customer
 from gateway.pos.lightspeed_x.levels import count_in_event, count_of
 from gateway.pos.lightspeed_x.products import Prices, product_of
-from gateway.pos.lightspeed_x.sales import (
-    PaymentType,
-    Places,
-    payment_type_of,
-    register_for,
-    register_sale,
-    sale_of,
-    status_of,
-)
-from gateway.records import BadRecordError, amount, kept, money
+from gateway.records import amount, kept
 from gateway.sandbox import lightspeed_x as sandbox
 from gateway.sandbox import shop
 from gateway.sandbox.lightspeed_x.subscriptions import signature
 from gateway.sandbox.server import SandboxServer
 from services.chassis.errors import DomainError
+from tests.gateway.pos_sales import OLD_SALE, posting
 from tillbridge.catalog.v1 import catalog_pb2
-from tillbridge.order.v1 import order_pb2
 
 SECRET = "sandbox-pos-secret"
-PLACES = Places({"reg-main": "main", "reg-harbour": "harbour"}, "NZD")
 PRICES = Prices("NZD", inclusive=True)
 MUG = shop.product_id("MUG")
 TEE = shop.product_id("TEE-S-NAVY")
-SALE_ID = "5a17ab1e-0009-4000-8000-000000000001"
 
 
 def form(payload: Any, **more: str) -> bytes:
@@ -292,161 +281,6 @@ def test_a_row_that_makes_no_sense_does_not_take_its_family_with_it() -> None:
     assert [variant.item_id for variant in product.variants] == ["tee"]
 
 
-# Sales.
-
-OLD_SALE: Mapping[str, Any] = {
-    "id": "s",
-    "sale_date": "2015-08-18 23:28:00",
-    "status": "CLOSED",
-    "register_id": "reg-harbour",
-    "totals": {"total_price": "20.00", "total_tax": "3.00", "total_payment": "23.00"},
-    "register_sale_products": [
-        {"product_id": "mug", "quantity": 2, "price": 10, "tax": Decimal("1.5")}
-    ],
-    "register_sale_payments": [{"name": "Cash", "amount": 23}],
-    "version": 12,
-}
-
-
-@pytest.mark.rule("ORD-05")
-def test_a_sale_in_the_shape_of_old_is_read() -> None:
-    mirrored = sale_of(dict(OLD_SALE), PLACES)
-
-    assert mirrored
-    sale = mirrored.sale
-    assert (sale.sale_id, sale.outlet_id, mirrored.version) == ("s", "harbour", 12)
-    assert (order_pb2.SALE_STATE_COMPLETED, Decimal(23)) == (sale.state, amount(sale.total))
-    assert [("Cash", Decimal(23))] == [(p.method, amount(p.amount)) for p in sale.payments]
-    assert [("2", Decimal(3))] == [(line.quantity, amount(line.tax)) for line in sale.lines]
-    assert datetime(2015, 8, 18, 23, 28, tzinfo=UTC).timestamp() == sale.sale_time.seconds
-
-
-@pytest.mark.parametrize(
-    ("changes", "state"),
-    [
-        ({"status": "SAVED"}, None),
-        ({"status": "VOIDED"}, None),
-        ({"register_sale_products": []}, None),
-        ({"status": "AWAITING_PICKUP"}, order_pb2.SALE_STATE_OPEN),
-        ({"status": "LAYBY"}, order_pb2.SALE_STATE_OPEN),
-        ({"status": "", "state": "closed"}, order_pb2.SALE_STATE_COMPLETED),
-        ({"status": "PICKED_UP_CLOSED"}, order_pb2.SALE_STATE_COMPLETED),
-    ],
-)
-def test_the_status_says_whether_a_sale_is_done_or_none(
-    changes: Mapping[str, Any], state: int | None
-) -> None:
-    mirrored = sale_of({**OLD_SALE, **changes}, PLACES)
-
-    assert state == (mirrored.sale.state if mirrored else None)
-
-
-def posting(**changes: Any) -> SaleToPost:
-    sale = order_pb2.Sale(
-        sale_id=SALE_ID,
-        outlet_id="main",
-        state=order_pb2.SALE_STATE_OPEN,
-        lines=[
-            order_pb2.SaleLine(
-                item_id=MUG,
-                quantity="2",
-                unit_price=money(Decimal(23), "NZD"),
-                tax=money(Decimal(6), "NZD"),
-            )
-        ],
-        total=money(Decimal("52.5"), "NZD"),
-        tax=money(Decimal("6.98"), "NZD"),
-        shipping_price=money(Decimal("7.5"), "NZD"),
-        prices_include_tax=True,
-        revision=1,
-    )
-    values: dict[str, Any] = {
-        "sale": sale,
-        "order_id": "XJ12H",
-        "kind": order_pb2.FULFILLMENT_KIND_PICKUP,
-        "register_id": "reg-main",
-        "pos_customer_id": "",
-        "email": "jo@example.com",
-        "buyer_name": "Jo Ann Doe",
-        "phone": "",
-        "posted_before": False,
-    }
-    return SaleToPost(**{**values, **changes})
-
-
-@pytest.mark.parametrize(
-    ("kind", "state", "known", "status"),
-    [
-        (order_pb2.FULFILLMENT_KIND_PICKUP, order_pb2.SALE_STATE_OPEN, "", "AWAITING_PICKUP"),
-        (order_pb2.FULFILLMENT_KIND_SHIPPING, order_pb2.SALE_STATE_OPEN, "", "AWAITING_DISPATCH"),
-        (order_pb2.FULFILLMENT_KIND_PICKUP, order_pb2.SALE_STATE_COMPLETED, "", "CLOSED"),
-        (
-            order_pb2.FULFILLMENT_KIND_PICKUP,
-            order_pb2.SALE_STATE_OPEN,
-            "PICKED_UP_CLOSED",
-            "PICKED_UP_CLOSED",
-        ),
-        (
-            order_pb2.FULFILLMENT_KIND_PICKUP,
-            order_pb2.SALE_STATE_COMPLETED,
-            "AWAITING_PICKUP",
-            "CLOSED",
-        ),
-    ],
-)
-def test_a_posted_sale_waits_for_what_it_waits_for(
-    kind: Any, state: Any, known: str, status: str
-) -> None:
-    written = posting(kind=kind)
-    written.sale.state = state
-
-    assert status == status_of(written, {"status": known} if known else None)
-
-
-def test_a_sale_that_the_till_has_voided_stays_so() -> None:
-    with pytest.raises(BadRecordError, match="voided"):
-        status_of(posting(), {"status": "VOIDED"})
-
-
-def test_a_posted_sale_is_worth_what_the_buyer_pays() -> None:
-    written = posting()
-    types = [PaymentType("cash", "Cash", "1"), PaymentType("web", "Ecwid Payments", "5")]
-    written.sale.payments.add(method="Stripe", amount=money(Decimal("52.5"), "NZD"))
-
-    body = register_sale(
-        written, status="AWAITING_PICKUP", register_id="r", customer_id="c", payment_types=types
-    )
-
-    [line] = body["register_sale_products"]
-    assert (line["quantity"], line["price"], line["tax"]) == (2, 20, 3)
-    charges = {one["name"]: one["total_incl"] for one in body["ecom_custom_charges"]}
-    assert charges == {"Shipping": 7.5, "Discount": -1}
-    assert 2 * (line["price"] + line["tax"]) + sum(charges.values()) == 52.5
-    assert [
-        (p["retailer_payment_type_id"], p["amount"]) for p in body["register_sale_payments"]
-    ] == [("web", 52.5)]
-    assert "Stripe" in body["note"]
-    assert (body["source"], body["source_id"], body["id"]) == ("ECOMMERCE", "XJ12H", SALE_ID)
-
-
-@pytest.mark.parametrize(
-    ("method", "chosen"), [("cash ", "1"), ("Stripe", "3"), ("CREDIT CARD", "2")]
-)
-def test_a_payment_is_booked_under_its_name_or_as_an_online_one(method: str, chosen: str) -> None:
-    names = ("Cash", "Credit Card", "Ecwid Payments")
-    types = [PaymentType(str(i + 1), name, "1") for i, name in enumerate(names)]
-
-    assert chosen == payment_type_of(method, types)
-
-
-def test_a_sale_is_posted_at_the_outlet_that_fills_it() -> None:
-    elsewhere = posting()
-    elsewhere.sale.outlet_id = "harbour"
-
-    assert register_for(posting(), PLACES.outlet_of) == "reg-main"
-    assert register_for(elsewhere, PLACES.outlet_of) == "reg-harbour"
-
-
 # Customers.
 
 
@@ -529,27 +363,6 @@ async def test_events_become_what_they_say(pos: LightspeedX) -> None:
     assert isinstance(await change({"id": TEE}, "product.update"), ProductsRead)
     assert isinstance(await change(sale, "sale.update"), SalesRead)
     assert isinstance(await change({"id": "x"}, "register_closure.create"), Nothing)
-
-
-async def test_a_sale_posted_again_is_one_sale_and_one_customer(pos: LightspeedX) -> None:
-    written = posting(register_id=shop.REGISTER_ONLINE_ID)
-    written.sale.outlet_id = shop.OUTLET_MAIN_ID
-
-    first = await pos.post_sale(written)
-    again = await pos.post_sale(posting(**{**_fields(written), "posted_before": True}))
-    levels = {count.outlet_id: count for count in await pos.levels(MUG)}
-
-    assert first == again
-    assert levels[shop.OUTLET_MAIN_ID].quantity == "10"
-    assert levels[shop.OUTLET_MAIN_ID].version > first
-    sales = [sale async for batch in pos.sales_since("") for sale in batch.records]
-    assert [mirrored.sale.sale_id for mirrored in sales] == [SALE_ID]
-    customers = [c async for batch in pos.customers_since("") for c in batch.records]
-    assert sum(customer.email == "jo@example.com" for customer in customers) == 1
-
-
-def _fields(one: SaleToPost) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in SaleToPost.__slots__}
 
 
 async def test_subscribing_twice_is_subscribing(pos: LightspeedX) -> None:

@@ -446,14 +446,47 @@ async def test_levels_of_a_new_product_are_read_too(scripted: Scripted) -> None:
     assert methods(backends["inventory"]) == ["RecordCounts"]
 
 
-async def test_a_sale_that_is_refused_is_put_aside(scripted: Scripted) -> None:
+@pytest.mark.rule("BEY-09")
+async def test_a_sale_that_is_refused_is_put_aside_for_an_operator_to_see(
+    scripted: Scripted,
+) -> None:
     inward, backends, _ = scripted
     backends["order"].answers["RecordSale"] = DomainError("SALE_EXISTS", "another")
 
     await inward.sales([MirroredSale(order_pb2.Sale(sale_id="s"), 3)])
 
-    [call] = backends["order"].calls
-    assert (call.request.mirrored, call.request.version) == (True, 3)
+    record, report = (call.request for call in backends["order"].calls)
+    assert (record.mirrored, record.version) == (True, 3)
+    assert isinstance(report, order_pb2.ReportSaleRefusedRequest)
+    assert (report.sale_id, report.version) == ("s", 3)
+    assert (report.reason, report.message) == ("SALE_EXISTS", "another")
+
+
+@pytest.mark.rule("BEY-09")
+async def test_a_sale_that_makes_no_sense_is_shown_to_an_operator_and_holds_up_no_other(
+    installed: Installation,
+) -> None:
+    for number in (1, 2):
+        body = {
+            "register_id": shop.REGISTER_HARBOUR_ID,
+            "status": "CLOSED",
+            "register_sale_products": [{"product_id": MUG, "quantity": number, "price": 20}],
+        }
+        (await installed.pos_api.post("/api/register_sales", json=body)).raise_for_status()
+    odd, good = installed.pos.retailer.tables["sales"].values()
+    odd["total_price"] = None
+    await installed.connect()
+    owners = installed.owners
+
+    async def is_shown() -> None:
+        sales = (await owners.call(owners.orders.ListSales, order_pb2.ListSalesRequest())).sales
+        assert [sale.sale_id for sale in sales] == [good["id"]]
+        request = order_pb2.ListAttentionRequest()
+        groups = (await owners.call(owners.orders.ListAttention, request)).groups
+        assert [list(group.examples) for group in groups] == [[odd["id"]]]
+        assert "total_price must be a number" in groups[0].title
+
+    await eventually(is_shown, WITHIN_S)
 
 
 def test_a_batch_is_small_enough_for_a_message() -> None:

@@ -157,6 +157,50 @@ async def test_the_documented_order_waits_for_its_sku_and_goes_on_by_itself(
     await eventually(is_posted, WITHIN_S)
 
 
+@pytest.mark.skipif(not EXAMPLE.exists(), reason="the reference data is not here")
+@pytest.mark.rule("ORD-01")
+@pytest.mark.rule("ORD-06")
+async def test_the_documented_order_with_a_coupon_and_shipping_is_posted_whole(
+    installed: Installation,
+) -> None:
+    """The other example of the reference: 500 of goods, 10 off, 110 of shipping of which 10 is tax.
+    It names no way to pay and no buyer.
+    """
+    [example] = json.loads((EXAMPLE.parent / "orders__search-orders.json").read_text())["items"]
+    installed.store.store.tables["orders"]["EBJFT"] = example
+    pizza = {
+        "name": "Pizza",
+        "sku": "000001",
+        "price_including_tax": 500,
+        "inventory": [{"outlet_id": MAIN, "current_amount": 4}],
+    }
+    (await installed.pos_api.post("/api/2.0/products", json=pizza)).raise_for_status()
+    hint = {"orderId": "EBJFT", "newPaymentStatus": "PAID"}
+    assert (await from_store(installed, data=hint)).status_code == 200
+
+    async def is_posted() -> None:
+        assert (await order_of(installed, "EBJFT")).state == order_pb2.ORDER_STATE_POSTED
+        sales = await installed.pos_sales()
+        assert len(sales) == 1
+        sale = sales[0]
+        rows = sale["ecom_custom_charges"]["charges"]
+        assert {row["name"]: (row["total"], row["total_tax"]) for row in rows} == {
+            "Shipping": (100, 10),
+            "Coupon: Test Coupon": (-10, 0),
+        }
+        assert (sale["total_price"], sale["total_tax"]) == (590, 10)
+        assert [payment["amount"] for payment in sale["payments"]] == [600]
+
+    await eventually(is_posted, WITHIN_S)
+    order = await order_of(installed, "EBJFT")
+    request = order_pb2.GetSaleRequest(sale_id=order.sale_id)
+    sale = (await installed.owners.call(installed.owners.orders.GetSale, request)).sale
+    assert (sale.paid, sale.payments[0].method) == (True, "Online payment")
+    assert not sale.HasField("difference")
+    assert [discount.code for discount in sale.discounts] == ["DISC"]
+    assert order.document.fulfillment_status == order_pb2.FULFILLMENT_STATUS_SHIPPED
+
+
 # Levels, products, sales and customers, in the shapes that the platform is known to send.
 
 LEVEL: Mapping[str, Any] = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.order import pool
-from services.order.rules import order, sale
+from services.order.rules import order, stock
 from services.order.service import build
 from services.order.store import PLUMBING
 from tests.harness import running, settings
@@ -25,7 +25,7 @@ async def shop(
     tmp_path: Path, database_url: str, others: Fakes, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Shop]:
     """A shop with two mugs' worth of catalog, whose waits are short."""
-    for module in (order, sale):
+    for module in (order, stock):
         monkeypatch.setattr(module, "pause_seconds", lambda _attempts, *, transient: 0.05)
     monkeypatch.setattr(pool, "POLL_S", 0.02)
     configured = settings(

@@ -29,6 +29,7 @@ from tillbridge.customer.v1 import events_pb2 as customer_events_pb2
 from tillbridge.errors.v1 import errors_pb2
 from tillbridge.events.v1 import events_pb2
 from tillbridge.inventory.v1 import channels_pb2, inventory_pb2
+from tillbridge.inventory.v1 import events_pb2 as inventory_events_pb2
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
@@ -65,6 +66,8 @@ class World:
     events: list[events_pb2.Event] = field(default_factory=list)
     """What the catalog tells."""
     customer_events: list[events_pb2.Event] = field(default_factory=list)
+    inventory_events: list[events_pb2.Event] = field(default_factory=list)
+    untracked: set[str] = field(default_factory=set)
     calls: list[tuple[str, Message]] = field(default_factory=list)
     faults: dict[str, deque[Fault]] = field(default_factory=lambda: defaultdict(deque))
     answers: dict[tuple[str, str], tuple[bytes, Message]] = field(default_factory=dict)
@@ -76,12 +79,18 @@ class World:
         posting: "channels_pb2.PostingPolicy.ValueType" = ON_PLACEMENT,
         fulfillment: "channels_pb2.FulfillmentPolicy.ValueType" = POS,
         external_pos: bool = False,
+        post_sales: bool = True,
+        **policies: Any,
     ) -> None:
         """A channel with a register at Main; Harbour feeds it too."""
         self.channels[channel_id] = channels_pb2.Channel(
             channel_id=channel_id,
             policies=channels_pb2.ChannelPolicies(
-                posting=posting, fulfillment=fulfillment, external_pos=external_pos
+                posting=posting,
+                fulfillment=fulfillment,
+                external_pos=external_pos,
+                post_sales=post_sales,
+                **policies,
             ),
             register_id="till-1",
             register_outlet_id="main",
@@ -109,6 +118,30 @@ class World:
             items=[catalog_events_pb2.ProductItem(item_id=item_id, sku=sku)],
         )
         _tell(self.events, changed)
+
+    def switch_post_sales(self, channel_id: str, *, on: bool) -> None:
+        """The channel is changed, and inventory tells so."""
+        self.channels[channel_id].policies.post_sales = on
+        _tell(self.inventory_events, inventory_events_pb2.ChannelChanged(channel_id=channel_id))
+
+    def receive(self, channel_id: str, item_id: str, outlet_id: str, quantity: int) -> None:
+        """Stock comes, and inventory tells what the channel may sell now."""
+        self.on_hand[item_id, outlet_id] += quantity
+        figure = inventory_events_pb2.OnlineStockChanged(
+            channel_id=channel_id, item_id=item_id, quantity=int(self.available(item_id))
+        )
+        _tell(self.inventory_events, figure)
+
+    def connect(self, channel_id: str, *outlet_ids: str) -> None:
+        """These outlets feed a channel from now on, and inventory tells so."""
+        channel = self.channels[channel_id]
+        left = set(channel.connected_outlet_ids) - set(outlet_ids)
+        del channel.connected_outlet_ids[:]
+        channel.connected_outlet_ids.extend(outlet_ids)
+        changed = inventory_events_pb2.ChannelChanged(
+            channel_id=channel_id, disconnected_outlet_ids=sorted(left)
+        )
+        _tell(self.inventory_events, changed)
 
     def unblock(self, channel_id: str, *order_ids: str) -> None:
         """The customer service tells that these orders may go on."""
@@ -196,6 +229,39 @@ class World:
             )
         return channels_pb2.GetChannelResponse(channel=self.channels[request.channel_id])
 
+    def outlets(
+        self, _request: channels_pb2.ListOutletsRequest
+    ) -> channels_pb2.ListOutletsResponse:
+        return channels_pb2.ListOutletsResponse(
+            outlets=[channels_pb2.Outlet(outlet_id=name) for name in ("main", "harbour", "pier")]
+        )
+
+    def availability(
+        self, request: inventory_pb2.GetAvailabilityRequest
+    ) -> inventory_pb2.GetAvailabilityResponse:
+        channel = self.channels[request.channel_id]
+        connected = list(channel.connected_outlet_ids)
+        unknown = [item for item in request.item_ids if item not in self.items]
+        if unknown:
+            raise DomainError("ITEM_NOT_FOUND", f"no item {unknown[0]!r}", item_id=unknown[0])
+        answer = inventory_pb2.GetAvailabilityResponse(
+            outlets=[
+                inventory_pb2.OutletAvailability(
+                    outlet_id=outlet_id,
+                    connected=outlet_id in connected,
+                    quantities=[
+                        f"{max(Decimal(), self._free(item, outlet_id)):f}"
+                        for item in request.item_ids
+                    ],
+                )
+                for outlet_id in dict.fromkeys([*connected, *request.outlet_ids])
+            ],
+            untracked_item_ids=sorted(self.untracked & set(request.item_ids)),
+            default_outlet_id=channel.register_outlet_id or channel.primary_outlet_id,
+        )
+        answer.read_time.GetCurrentTime()
+        return answer
+
     def reserve(
         self, request: inventory_pb2.ReserveStockRequest
     ) -> inventory_pb2.ReserveStockResponse:
@@ -278,14 +344,11 @@ class World:
 def _tell(events: list[events_pb2.Event], message: Message) -> None:
     data = AnyMessage()
     data.Pack(message)
-    events.append(
-        events_pb2.Event(
-            type=message.DESCRIPTOR.full_name,
-            merchant_id=MERCHANT,
-            cursor=len(events) + 1,
-            data=data,
-        )
+    event = events_pb2.Event(
+        type=message.DESCRIPTOR.full_name, merchant_id=MERCHANT, cursor=len(events) + 1, data=data
     )
+    event.time.GetCurrentTime()
+    events.append(event)
 
 
 async def _abort(context: Context, error: DomainError) -> None:
@@ -294,27 +357,30 @@ async def _abort(context: Context, error: DomainError) -> None:
 
 
 class Feed:
-    """A service's feed, for one consumer."""
+    """A service's feed."""
 
     def __init__(self, told: list[events_pb2.Event]) -> None:
         self._told = told
-        self._acked = 0
+        self._acked: dict[str, int] = defaultdict(int)
+        """By consumer."""
 
     async def read(
-        self, _request: events_pb2.ReadEventsRequest, _context: Context
+        self, request: events_pb2.ReadEventsRequest, _context: Context
     ) -> events_pb2.ReadEventsResponse:
         tries = 20  # waits for a shorter time than it was asked to, which a feed may do
-        while not self._told[self._acked :] and tries:
+        acked = self._acked[request.consumer]
+        while not self._told[acked:] and tries:
             await asyncio.sleep(0.01)
             tries -= 1
-        found = self._told[self._acked :]
-        return events_pb2.ReadEventsResponse(events=found, next_cursor=self._acked + len(found))
+        found = self._told[acked:]
+        wanted = [event for event in found if not request.types or event.type in request.types]
+        return events_pb2.ReadEventsResponse(events=wanted, next_cursor=acked + len(found))
 
     async def ack(
         self, request: events_pb2.AckEventsRequest, _context: Context
     ) -> events_pb2.AckEventsResponse:
-        self._acked = max(self._acked, request.cursor)
-        return events_pb2.AckEventsResponse(cursor=self._acked)
+        self._acked[request.consumer] = max(self._acked[request.consumer], request.cursor)
+        return events_pb2.AckEventsResponse(cursor=self._acked[request.consumer])
 
 
 Answers = dict[str, Callable[[Any, Context], Awaitable[Message]]]
@@ -377,6 +443,7 @@ async def fakes() -> AsyncIterator[Fakes]:
     """Runs them until the block ends."""
     world = World()
     feed, customer_feed = Feed(world.events), Feed(world.customer_events)
+    inventory_feed = Feed(world.inventory_events)
 
     def answering(effect: Callable[[Any], Any]) -> Callable[[Any, Context], Awaitable[Message]]:
         async def answer(request: Any, context: Context) -> Message:
@@ -406,10 +473,14 @@ async def fakes() -> AsyncIterator[Fakes]:
         inventory=FakeService(
             {
                 "/tillbridge.inventory.v1.ChannelService/GetChannel": answering(world.channel),
+                "/tillbridge.inventory.v1.ChannelService/ListOutlets": answering(world.outlets),
+                f"{events}/ReadEvents": inventory_feed.read,
+                f"{events}/AckEvents": inventory_feed.ack,
                 f"{inventory}/ReserveStock": answering(world.reserve),
                 f"{inventory}/CommitReservation": answering(world.commit),
                 f"{inventory}/ReleaseReservation": answering(world.release),
                 f"{inventory}/AdjustStock": answering(world.adjust),
+                f"{inventory}/GetAvailability": answering(world.availability),
             }
         ),
     )

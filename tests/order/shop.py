@@ -11,12 +11,14 @@ from tests.order.fakes import Fakes, World
 from tillbridge.errors.v1 import errors_pb2
 from tillbridge.events.v1 import events_pb2 as feed_pb
 from tillbridge.events.v1.events_pb2_grpc import EventFeedStub
+from tillbridge.inventory.v1 import inventory_pb2
 from tillbridge.order.v1 import events_pb2, fulfillment_pb2
 from tillbridge.order.v1 import order_pb2 as pb
 from tillbridge.order.v1.fulfillment_pb2_grpc import FulfillmentServiceStub
 from tillbridge.order.v1.order_pb2_grpc import OrderServiceStub
 
 if TYPE_CHECKING:
+    from tillbridge.order.v1.fulfillment_pb2_grpc import FulfillmentServiceAsyncStub
     from tillbridge.order.v1.order_pb2_grpc import OrderServiceAsyncStub
 
 CHANNEL = "web"
@@ -130,6 +132,54 @@ class Shop:
         request = fulfillment_pb2.ListFulfillmentsRequest(order_id=order_id)
         stub = FulfillmentServiceStub(self.service.channel)
         return list((await stub.ListFulfillments(request, metadata=metadata())).fulfillments)
+
+    @property
+    def handing(self) -> "FulfillmentServiceAsyncStub":
+        return FulfillmentServiceStub(self.service.channel)
+
+    async def cancel(self, order_id: str, reason: str = "") -> pb.Order:
+        request = pb.CancelOrderRequest(
+            request_id=request_id(), channel_id=CHANNEL, order_id=order_id, reason=reason
+        )
+        return (await self.orders.CancelOrder(request, metadata=metadata())).order
+
+    async def refund(
+        self, order_id: str, refund_id: str = "R", **changes: Any
+    ) -> pb.RefundOrderResponse:
+        request = pb.RefundOrderRequest(
+            request_id=request_id(),
+            channel_id=CHANNEL,
+            order_id=order_id,
+            refund_id=refund_id,
+            **changes,
+        )
+        return await self.orders.RefundOrder(request, metadata=metadata())
+
+    async def settled(self, order_id: str) -> pb.Order:
+        """The order, once it is posted and inventory knows."""
+        sale = await self.posted(order_id)
+
+        async def committed() -> bool:
+            return any(
+                self.world.reservations[one.reservation_id].state
+                == inventory_pb2.RESERVATION_STATE_COMMITTED
+                for one in [await self.order(order_id)]
+            )
+
+        await eventually(committed)
+        assert sale.order_id == order_id
+        return await self.order(order_id)
+
+    async def stands(
+        self, expected: float, item_id: str = "mug-1", outlet_id: str = "main"
+    ) -> None:
+        """Waits until so much of an item is on hand at an outlet."""
+
+        async def there() -> bool:
+            assert float(self.world.on_hand[item_id, outlet_id]) == expected
+            return True
+
+        await eventually(there)
 
     async def events(self, *kinds: Any) -> list[tuple[feed_pb.Event, Any]]:
         """What the feed has told, of these kinds of messages."""

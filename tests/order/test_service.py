@@ -326,16 +326,6 @@ async def test_an_order_that_is_restored_after_its_cancellation_is_held_anew(sho
     assert (len(shop.world.reservations), shop.world.available("mug-1")) == (2, 7)
 
 
-async def test_an_order_canceled_after_posting_waits_for_an_operator(shop: Shop) -> None:
-    shop.stock()
-    await shop.ingest(document("A", 1, PAID))
-    sale = await shop.posted("A")
-    await shop.ingest(document("A", 2, CANCELED))
-    order = await shop.becomes("A", POSTED, "CANCELED_AFTER_POSTING")
-    assert not order.HasField("next_try_time")
-    assert sale == await shop.sale(sale.sale_id)
-
-
 @pytest.mark.parametrize("policies", [{}, {"posting": ON_PAYMENT}])
 async def test_lines_changed_after_the_hold_wait_for_an_operator(
     shop: Shop, policies: dict[str, Any]

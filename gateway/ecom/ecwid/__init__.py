@@ -13,6 +13,16 @@ Choices where the platform leaves room:
     own fields: compare-to price, subtitle and low-stock threshold are written when they were set in
         Tillbridge, and with everything else when the product has to be made anew (CAT-05, CAT-11).
     units: weights and dimensions are converted to the units that the store is set to.
+    statuses: one table each way (`statuses`). A status of the merchant's own, or a new one, is
+        OTHER: not paid, and kept and shown in the store's word.
+    discounts: those of the order count; what its items tell of discounts is how these are spread.
+    tips: a surcharge whose id or description says so; other surcharges and the handling fee are
+        charges too. A surcharge below zero is a discount.
+    gift cards: a payment; the order's total is what it was before.
+    shipping: whether its rate has its tax in it, where prices have none, is told by its net rate,
+        else by which of the two makes the order add up.
+    refunds: known by date, amount, source and reason, since they have no ids; what the sum of all
+        refunds tells beyond them is one more.
 """
 
 from gateway.ecom.ecwid.account import Ecwid

@@ -23,6 +23,7 @@ from gateway.ecom.ecwid.listings import (
     units_of,
 )
 from gateway.ecom.ecwid.orders import document_of, seen_of
+from gateway.ecom.ecwid.statuses import fulfillment_word, payment_word
 from gateway.platform import Bucket, PlatformClient, PlatformError
 from gateway.records import BadRecordError, Record, kept, listed, parse_json, text, whole
 from tillbridge.catalog.v1 import catalog_pb2
@@ -216,6 +217,20 @@ class Ecwid:
         if slot.variation_id:
             path += f"/combinations/{slot.variation_id}"
         await self._api.text("PUT", path, body=stock_body(figure), urgent=True)
+
+    async def show_order(self, order_id: str, update: order_pb2.StoreUpdate) -> None:
+        """Shows an order's payment, fulfillment and tracking number.
+
+        Raises:
+            PlatformError: with status 404 when the store has no such order.
+        """
+        shown = {
+            "paymentStatus": payment_word(update.payment_status),
+            "fulfillmentStatus": fulfillment_word(update.fulfillment_status),
+            "trackingNumber": update.tracking_number,
+        }
+        body = {name: value for name, value in shown.items() if value}
+        await self._api.text("PUT", f"{self._base}/orders/{quote(order_id, safe='')}", body=body)
 
     async def units(self) -> Units:
         """What the store counts in, as its profile says.

@@ -8,8 +8,14 @@ Choices where the platform leaves room:
         losing a variant is a change like any other.
     register of a posted sale: the channel's, unless another outlet fills the order; then the first
         register of that outlet, since the platform takes a sale's stock at its register's outlet.
-    a sale's sums: what an order's total holds beside its lines (shipping, discounts, rounding)
-        stands in `ecom_custom_charges`, so that the sale is worth what the buyer pays.
+    a sale's sums: what an order's total holds beside its lines stands in `ecom_custom_charges`, a
+        row each: shipping, tips, fees, discounts by name, tax that no line carries, rounding, and
+        a total that the store's own figures do not explain. Together they come to the cent.
+    an order that two outlets give: one sale, at the register of the outlet that gives its first
+        line, since the 0.9 write knows no other outlet; the platform takes all of it there.
+    what comes back: a sale with `return_for`. The platform puts all that is returned on the shelf,
+        so that what stays off it (damaged goods) is a charge and no line.
+    parked and voided sales: copied as what they are; a voided one keeps its lines.
 """
 
 from gateway.pos.lightspeed_x.account import LightspeedX

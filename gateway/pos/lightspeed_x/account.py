@@ -26,14 +26,13 @@ from gateway.pos import (
 from gateway.pos.lightspeed_x import products
 from gateway.pos.lightspeed_x.customers import customer_of, new_customer
 from gateway.pos.lightspeed_x.levels import count_in_event, count_of
-from gateway.pos.lightspeed_x.sales import (
+from gateway.pos.lightspeed_x.posting import (
     PaymentType,
-    Places,
     register_for,
     register_sale,
-    sale_of,
     status_of,
 )
+from gateway.pos.lightspeed_x.sales import Places, sale_of
 from gateway.records import (
     Record,
     kept,
@@ -115,7 +114,7 @@ class LightspeedX:
                 return ProductsRead([product] if product else [])
             case "sale.update":
                 sale = sale_of(payload, await self._places())
-                return SalesRead([sale]) if sale else Nothing("it is parked, voided or empty")
+                return SalesRead([sale]) if sale else Nothing("it has no lines")
             case "customer.update":
                 customer = customer_of(payload)
                 return CustomersRead([customer]) if customer else Nothing("it was deleted")

@@ -11,11 +11,17 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from services.chassis.errors import DomainError
-from services.order.rules.document import Document, Line, newer
+from services.order.rules.about import about
+from services.order.rules.accounting import Accounts, Refund, RefundOrigin, StoreUpdate
+from services.order.rules.document import Document, FulfillmentStatus, Line, Money, newer
 
 TRANSIENT_SECONDS_MAX = 60
 REFUSED_SECONDS_MIN = 5
 REFUSED_SECONDS_MAX = 300
+PUT_OFF_MAX = timedelta(minutes=10)
+"""Nothing is put off, or taken, for longer than this: a time that is farther ahead was noted by a
+clock that has been set back since, and does not count.
+"""
 
 WAYS_OUT = {
     "INSUFFICIENT_STOCK": "count or receive stock, or have the store change the order",
@@ -27,6 +33,17 @@ WAYS_OUT = {
     "RESERVATION_NOT_FOUND": "look up the reservation: somebody removed it by hand",
 }
 """What lets an order go on that another service refused, beside a retry."""
+
+
+HANDED_OVER = frozenset(
+    {
+        FulfillmentStatus.OUT_FOR_DELIVERY,
+        FulfillmentStatus.SHIPPED,
+        FulfillmentStatus.DELIVERED,
+        FulfillmentStatus.RETURNED,
+    }
+)
+"""What a store says of an order that has left the shop."""
 
 
 class OrderState(IntEnum):
@@ -59,6 +76,11 @@ class Resolved:
     def items(self) -> dict[str, str]:
         """Item id by line id."""
         return {line.line_id: item for line, item in zip(self.lines, self.item_ids, strict=True)}
+
+    def quantity_of(self, item_id: str) -> int:
+        """How much of an item these lines ask for, in thousandths."""
+        pairs = zip(self.lines, self.item_ids, strict=True)
+        return sum(line.quantity for line, item in pairs if item == item_id)
 
     def covers(self, lines: Sequence[Line]) -> bool:
         """Whether these lines ask for the same items in the same quantities.
@@ -93,6 +115,10 @@ class Hold:
     """0 for an order's first hold; grows when an order goes on after it was canceled."""
     resolved: Resolved
     outlet_id: str
+    ending: bool = False
+    """Whether inventory is asked to give it free, noted before it is asked: what may be free is not
+    posted, whatever comes meanwhile.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +156,8 @@ class Waiting:
     attempts: int = 0
     next_try_time: datetime | None = None
     """None where no try by itself would help."""
+    about: str = ""
+    """What the reason is about, such as a SKU: orders that wait for one thing have it in common."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +177,7 @@ class Order:
     pos_version: int | None = None
     """Version that an outside point of sale gave the sale; None until it has it."""
     committed: bool = False
-    """Whether inventory knows that the sale is posted."""
+    """Whether inventory knows what became of the hold: that its sale is posted, or void."""
     waiting: Waiting | None = None
     awaited: frozenset[str] = frozenset()
     """The references (`references`) that the catalog has to know first."""
@@ -157,19 +185,53 @@ class Order:
     """When its run goes on; None when there is nothing to do."""
     sync_time: datetime | None = None
     """When its document was read from the store; None before. SOR-04."""
+    cancel_time: datetime | None = None
+    """When it was canceled here; None when it was not."""
+    cancel_reason: str = ""
+    accounts: Accounts | None = None
+    """What became of each line; None before it is posted."""
+    refunds: tuple[Refund, ...] = ()
+    """What came back or was given back, oldest first."""
+    paid: Money | None = None
+    """What was paid; None when nothing was, or it is not posted."""
+    refunded: Money | None = None
+    """What was given back; None when nothing was."""
+    store_update: StoreUpdate | None = None
+    """What the store should show and does not; None when it shows all."""
 
     @property
     def state(self) -> OrderState:
         """How far it has got: follows from what became of its steps."""
         if self.sale_id:
-            return OrderState.POSTED
+            whole = self.accounts is not None and self.accounts.canceled
+            return OrderState.CANCELED if whole else OrderState.POSTED
         if self.document is None:
             return OrderState.REPORTED
         if self.reservation:
             return OrderState.HELD
-        if self.document.canceled and not self.hold:
+        if self.canceled and not self.hold:
             return OrderState.CANCELED
         return self._state_before_hold(self.document)
+
+    @property
+    def canceled(self) -> bool:
+        """Whether the store has canceled it, or somebody here. ORD-13."""
+        by_store = self.document is not None and self.document.canceled
+        return by_store or self.cancel_time is not None
+
+    @property
+    def as_held(self) -> bool:
+        """Whether its document still asks for what is or was held."""
+        assert self.hold
+        assert self.document
+        same_outlet = self.hold.outlet_id == self.document.outlet_id
+        return same_outlet and self.hold.resolved.covers(self.document.lines)
+
+    @property
+    def cancellation(self) -> Refund | None:
+        """What was done about its cancellation after it was posted; None when nothing was."""
+        found = (one for one in self.refunds if one.origin is RefundOrigin.CANCEL)
+        return next(found, None)
 
     def _state_before_hold(self, document: Document) -> OrderState:
         if not self.resolved or not self.resolved.covers(document.lines):
@@ -211,7 +273,45 @@ def retried(order: Order, now: datetime) -> Order:
     return replace(order, waiting=waiting, due_time=now, update_time=now)
 
 
-def in_point_of_sale(order: Order, pos_version: int, now: datetime) -> Order:
+def cancel(order: Order, reason: str, now: datetime) -> Order:
+    """The order, canceled here; its run does what that takes. Again, it changes nothing. ORD-13.
+
+    Raises:
+        DomainError: NOTHING_TO_CANCEL when all of it was handed over.
+    """
+    by_store = order.document is not None and order.document.canceled
+    if order.cancel_time or (by_store and (order.cancellation or not order.sale_id)):
+        return order
+    if order.sale_id and not order.cancellation and not open_lines(order):
+        raise DomainError(
+            "NOTHING_TO_CANCEL",
+            "all of the order was handed over or came back; take it back with RefundOrder",
+            order_id=order.key.order_id,
+        )
+    return replace(
+        order, cancel_time=now, cancel_reason=reason, waiting=None, due_time=now, update_time=now
+    )
+
+
+def open_lines(order: Order) -> dict[str, int]:
+    """What was not handed over yet of an order, by line, in thousandths.
+
+    Where the store manages that, its word holds: all of it, or nothing.
+    """
+    if order.accounts is None:
+        lines = order.document.lines if order.document else ()
+        return {line.line_id: line.quantity for line in lines}
+    by_store = order.accounts.by_store
+    if by_store and order.document and order.document.fulfillment_status in HANDED_OVER:
+        return {}
+    found = {
+        one.line_id: one.left if by_store else one.ordered - one.canceled - one.fulfilled
+        for one in order.accounts.lines
+    }
+    return {line_id: quantity for line_id, quantity in found.items() if quantity}
+
+
+def first_version(order: Order, pos_version: int, now: datetime) -> Order:
     """The order, once the outside point of sale has its sale. The first version it gave counts."""
     if order.pos_version is not None:
         return order
@@ -254,9 +354,16 @@ def apply(order: Order, outcome: Outcome, now: datetime) -> Order:
     """The order with what became of a step."""
     if isinstance(outcome, Refused):
         return _refused(order, outcome, now)
-    return replace(
-        _done(order, outcome), waiting=None, awaited=frozenset(), due_time=now, update_time=now
-    )
+    done = _done(order, outcome)
+    due_time = later(order.due_time, now) or now
+    return replace(done, waiting=None, awaited=frozenset(), due_time=due_time, update_time=now)
+
+
+def later(due_time: datetime | None, now: datetime) -> datetime | None:
+    """When an order is due again that is done for now: a time that somebody has put to it
+    meanwhile, if it is still to come.
+    """
+    return due_time if due_time and now < due_time <= now + PUT_OFF_MAX else None
 
 
 def _done(order: Order, outcome: Resolved | Buyer | Held | Released | Committed) -> Order:
@@ -269,11 +376,17 @@ def _done(order: Order, outcome: Resolved | Buyer | Held | Released | Committed)
         case Held() if order.hold == outcome.hold and not order.reservation:
             return replace(order, reservation=outcome.reservation)
         case Released() if reservation_id == outcome.reservation_id:
-            ended = order.holds_ended + 1
-            return replace(order, hold=None, reservation=None, holds_ended=ended)
+            return _released(order)
         case Committed():
             return replace(order, committed=True)
     return order  # another process got here first
+
+
+def _released(order: Order) -> Order:
+    """The order whose hold was given free; what was held of one that is posted stays known."""
+    if order.sale_id:
+        return replace(order, committed=True)
+    return replace(order, hold=None, reservation=None, holds_ended=order.holds_ended + 1)
 
 
 def _refused(order: Order, outcome: Refused, now: datetime) -> Order:
@@ -283,14 +396,16 @@ def _refused(order: Order, outcome: Refused, now: datetime) -> Order:
     message = error.message
     if way_out := WAYS_OUT.get(error.reason):
         message = f"{message}; {way_out}"
-    waiting = Waiting(error.reason, message, attempts, now + wait)
+    waiting = Waiting(error.reason, message, attempts, now + wait, about(error, order.document))
     # A refusal says that nothing is held; after anything else that is not known.
     held_nothing = not error.transient and order.hold == outcome.hold and not order.reservation
+    short = error.facts.get("item_id", "") if error.reason == "INSUFFICIENT_STOCK" else ""
+    awaited = outcome.awaited | ({stock_reference(short)} if short else frozenset())
     return replace(
         order,
         hold=None if held_nothing else order.hold,
         waiting=waiting,
-        awaited=outcome.awaited,
+        awaited=awaited,
         due_time=waiting.next_try_time,
         update_time=now,
     )
@@ -346,6 +461,28 @@ def references(item_id: str, sku: str) -> list[str]:
     """The names under which an order waits for an item, and by which a change of it is known."""
     named = [f"item/{item_id}"] if item_id else []
     return [*named, f"sku/{sku.strip().casefold()}"] if sku.strip() else named
+
+
+def stock_reference(item_id: str) -> str:
+    """The name under which an order waits for an item's stock."""
+    return f"stock/{item_id}"
+
+
+def with_stock(waiting: Sequence[Order], item_id: str, quantity: int | None) -> list[Order]:
+    """Those of a channel's orders that wait for an item's stock which may go on now that so much of
+    it is there, in thousandths, the oldest first; None is no limit.
+    """
+    found: list[Order] = []
+    for order in sorted(waiting, key=lambda one: (one.create_time, one.key)):
+        wanted = order.resolved.quantity_of(item_id) if order.resolved else 0
+        if order.waiting is None or order.waiting.reason != "INSUFFICIENT_STOCK":
+            continue
+        if quantity is not None:
+            if wanted > quantity:
+                continue
+            quantity -= wanted
+        found.append(order)
+    return found
 
 
 def order_not_found(key: OrderKey) -> DomainError:

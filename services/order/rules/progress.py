@@ -1,14 +1,14 @@
 """What an order's run does next, and what it can do without asking anybody."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 
 from services.order.rules import fulfillment as handed
+from services.order.rules import returns
 from services.order.rules import sale as sales
+from services.order.rules.case import Case, opened
 from services.order.rules.document import Document
-from services.order.rules.fulfillment import Fulfillment
 from services.order.rules.order import (
     Hold,
     Order,
@@ -17,10 +17,23 @@ from services.order.rules.order import (
     Refused,
     Waiting,
     apply,
+    first_version,
+    later,
+    open_lines,
 )
-from services.order.rules.sale import Channel, PostingPolicy, Sale
+from services.order.rules.sale import (
+    Channel,
+    FulfillmentPolicy,
+    PostingPolicy,
+    Sale,
+    SaleState,
+)
 
-OWN_STEPS_MAX = 4
+OWN_STEPS_MAX = 6
+LOOK_AGAIN = timedelta(seconds=5)
+"""When an order that its channel does not let be posted looks at the channel once more: longer than
+what a process knows of a channel may be old.
+"""
 
 
 class Step(Enum):
@@ -30,20 +43,30 @@ class Step(Enum):
     MATCH = "find the customer"
     OPEN_HOLD = "note what is about to be held"
     RESERVE = "hold the stock"
+    CLOSE_HOLD = "note that the stock is about to be given free"
     RELEASE = "give the stock free"
     POST = "write the sale"
-    FOLLOW = "let the sale follow its order's document"
+    FOLLOW = "let the sale and its returns follow the order's document"
+    CANCEL = "take back what was not handed over"
     COMMIT = "end the hold, since the sale is posted"
 
 
-OWN_STEPS = frozenset({Step.OPEN_HOLD, Step.POST, Step.FOLLOW})
+OWN_STEPS = frozenset({Step.OPEN_HOLD, Step.CLOSE_HOLD, Step.POST, Step.FOLLOW, Step.CANCEL})
 """Steps that ask no other service."""
+
+_FOLLOWING = frozenset({Step.FOLLOW, Step.CANCEL})
+"""Those that are done even while another step is refused."""
 
 
 CANCELED = Waiting(
     "CANCELED_AFTER_POSTING",
-    "the store canceled the order, but its sale is posted; return or refund the sale in the point"
-    " of sale, or restore the order in the store",
+    "the store canceled the order, but some of it was handed over; take that back with RefundOrder,"
+    " or restore the order in the store",
+)
+RESTORED = Waiting(
+    "CANCELED_AFTER_POSTING",
+    "the store restored the order after it was canceled and its sale taken back; have it placed"
+    " again, and cancel it",
 )
 LINES_CHANGED = Waiting(
     "LINES_CHANGED_AFTER_HOLD",
@@ -54,108 +77,181 @@ LINES_CHANGED = Waiting(
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """An order, its sale, and what its run does next."""
+    """How far an order has got, and what its run does next."""
 
-    order: Order
-    sale: Sale | None
-    fulfillments: tuple[Fulfillment, ...] = ()
-    """Those that are new."""
+    case: Case
     step: Step | None = None
     """The next step, which asks another service; None when the run ends here."""
 
 
-def settle(
-    order: Order, sale: Sale | None, outcome: Outcome | None, channel: Channel | None, now: datetime
-) -> Progress:
+def settle(case: Case, outcome: Outcome | None, channel: Channel | None, now: datetime) -> Progress:
     """An order after a step, or before its first one, on to the next that asks another service.
 
     `channel` is None where it could not be asked for. A refusal ends the run, and a canceled or
     otherwise finished order does not wait on account of it.
     """
     if outcome:
-        order = apply(order, outcome, now)
+        case = replace(case, order=apply(case.order, outcome, now))
     if channel is None:
-        return Progress(order, sale)
+        return Progress(case)
     if not isinstance(outcome, Refused):
-        return advance(order, sale, channel, now)
-    step = next_step(order, sale, channel, now)
-    if step is Step.FOLLOW and sale:
-        sale = sales.follow(order, sale, now)
-    if not isinstance(step, Step):
-        order = replace(order, waiting=step, awaited=frozenset(), due_time=None)
-    return Progress(order, sale)
+        return advance(case, channel, now)
+    progress = advance(case, channel, now, _FOLLOWING)
+    return progress if progress.step is None else Progress(progress.case)
 
 
-def advance(order: Order, sale: Sale | None, channel: Channel, now: datetime) -> Progress:
-    """Does all that an order needs no other service for, and says what comes then."""
-    created: Sequence[Fulfillment] = ()
+def advance(
+    case: Case, channel: Channel, now: datetime, steps: frozenset[Step] = OWN_STEPS
+) -> Progress:
+    """Does all of these steps that come next, which need no other service, and says what comes
+    then.
+    """
+    case = returns.with_accounts(case, channel)
     for _ in range(OWN_STEPS_MAX):
-        step = next_step(order, sale, channel, now)
-        if not isinstance(step, Step) or step not in OWN_STEPS:
+        step = next_step(case, channel, now)
+        if not isinstance(step, Step) or step not in steps:
             break
-        if step is Step.OPEN_HOLD:
-            assert order.resolved
-            assert order.document
-            hold = Hold(order.holds_ended, order.resolved, order.document.outlet_id)
-            order = replace(order, hold=hold)
-        elif step is Step.POST:
-            sale = sales.post(order, channel, now)
-            created = handed.fulfillments(order, sale, channel, now)
-            order = replace(order, sale_id=sale.key.sale_id)
-        elif sale:
-            sale = sales.follow(order, sale, now)
+        case = _do(case, step, channel, now)
     else:
-        raise RuntimeError(f"order {order.key} goes round in circles at {step}")
+        raise RuntimeError(f"order {case.order.key} goes round in circles at {step}")
+    case = returns.tallied(case)
     if isinstance(step, Step):
-        return Progress(order, sale, tuple(created), step)
-    return Progress(replace(order, waiting=step, due_time=None), sale, tuple(created))
+        return Progress(case, step)
+    due_time = later(_look_again(case.order, channel, now) or case.order.due_time, now)
+    order = replace(case.order, waiting=step, awaited=frozenset(), due_time=due_time)
+    return Progress(replace(case, order=order))
 
 
-def next_step(
-    order: Order, sale: Sale | None, channel: Channel, now: datetime
-) -> Step | Waiting | None:
+def _do(case: Case, step: Step, channel: Channel, now: datetime) -> Case:
+    """A step that asks no other service."""
+    order = case.order
+    assert order.document
+    if step is Step.FOLLOW:
+        return returns.followed(case, now)
+    if step is Step.CANCEL:
+        case = returns.cancel(case, channel, now)
+        return replace(case, order=replace(case.order, update_time=now))
+    if step is Step.OPEN_HOLD:
+        assert order.resolved
+        hold = Hold(order.holds_ended, order.resolved, order.document.outlet_id)
+        return replace(case, order=replace(order, hold=hold))
+    if step is Step.CLOSE_HOLD:
+        assert order.hold
+        return replace(case, order=replace(order, hold=replace(order.hold, ending=True)))
+    sale = sales.post(order, channel, now)
+    by_store = channel.fulfillment is FulfillmentPolicy.ECOM
+    accounts = opened(order, by_store=by_store)
+    return Case(
+        replace(order, sale_id=sale.key.sale_id, accounts=accounts),
+        sale,
+        handed.fulfillments(order, sale, channel, now),
+    )
+
+
+def _look_again(order: Order, channel: Channel, now: datetime) -> datetime | None:
+    """When an order that its channel does not let be posted looks at it once more: what was known
+    of the channel may have been old, and its change told before the order got here (ORD-09).
+    """
+    if order.state is not OrderState.HELD:
+        return None
+    if not channel.fresh:
+        return now + LOOK_AGAIN
+    return order.update_time + LOOK_AGAIN
+
+
+def next_step(case: Case, channel: Channel, now: datetime) -> Step | Waiting | None:
     """What an order's run does next: a step, a wait for somebody else, or nothing (ORD-01).
 
     It follows from what is known of the order and from nothing else, so that a run may be broken
     off anywhere and begun again.
     """
+    order = case.order
     document = order.document
     if document is None:
         return order.waiting
-    if sale:
-        return _after_posting(order, sale, channel, now)
+    if case.sale:
+        return _after_posting(case, case.sale, channel, now)
     if order.hold is None:
-        return None if document.canceled else _before_hold(order)
+        return None if order.canceled else _before_hold(order)
     if order.reservation is None:
         return Step.RESERVE  # a canceled order too: whether it holds something has to be found out
     return _once_held(order, document, channel)
 
 
 def _once_held(order: Order, document: Document, channel: Channel) -> Step | Waiting | None:
-    if document.canceled:
-        return Step.RELEASE  # ORD-13
-    if not _as_held(order):
+    assert order.hold
+    if order.hold.ending:
+        return Step.RELEASE  # though the store may have restored it: it is held anew then
+    if order.canceled:
+        return Step.CLOSE_HOLD  # ORD-13
+    if not order.as_held:
         return LINES_CHANGED
     if _buyer_changed(order, document):
         return Step.MATCH
+    if not channel.post_sales:
+        return None  # ORD-09: kept, shown and held
     # ORD-02, ORD-03: where the channel posts on payment, the order stays held until it is paid.
     waits = channel.posting is PostingPolicy.ON_PAYMENT and not document.paid
     return None if waits else Step.POST
 
 
 def _after_posting(
-    order: Order, sale: Sale, channel: Channel, now: datetime
+    case: Case, sale: Sale, channel: Channel, now: datetime
 ) -> Step | Waiting | None:
-    document = order.document
+    order, document = case.order, case.order.document
     assert document
-    follows = not document.canceled and _as_held(order)
-    if follows and sales.follow(order, sale, now) is not sale:
+    if returns.followed(case, now) != case:
         return Step.FOLLOW
-    if not order.committed and (not channel.external_pos or order.pos_version is not None):
-        return Step.COMMIT
-    if not follows:
-        return CANCELED if document.canceled else LINES_CHANGED
+    ends = _end_of_hold(order, sale, channel)
+    if order.canceled and not order.cancellation and open_lines(order):
+        # Where stock is taken here it is taken before it is put back: a hold whose end was under
+        # way may have ended, and the books of inventory say both.
+        return ends if ends and not channel.external_pos else Step.CANCEL
+    return ends or _at_rest(order, document)
+
+
+def _at_rest(order: Order, document: Document) -> Step | Waiting | None:
+    """What a posted order comes to of which nothing has to be taken back: what is in its way."""
+    accounts = order.accounts
+    if order.cancel_time is None:
+        if order.cancellation and not document.canceled:
+            return RESTORED
+        if document.canceled:
+            return CANCELED if accounts and accounts.out else None
+    if accounts and accounts.canceled:
+        return None
+    if not document.canceled and not order.as_held:
+        return LINES_CHANGED
     return Step.MATCH if _buyer_changed(order, document) else None
+
+
+def _end_of_hold(order: Order, sale: Sale, channel: Channel) -> Step | None:
+    """How the hold of a posted order ends; None when it has, or cannot yet.
+
+    With an outside point of sale it stays until that has the sale. What is void before it got there
+    is in none of its levels: then its stock is just free.
+    """
+    if order.committed:
+        return None
+    if not channel.external_pos or order.pos_version is not None:
+        return Step.COMMIT
+    void = sale.state is SaleState.VOIDED and sale.posting.revision >= sale.revision
+    return Step.RELEASE if void else None
+
+
+def in_point_of_sale(
+    order: Order, sale: Sale, revision: int, pos_version: int, now: datetime
+) -> Order:
+    """The order, once the outside point of sale has this revision of one of its sales.
+
+    The version of its own sale counts, as it was first written; not that of a return, and not that
+    of a sale which was void before it got there.
+    """
+    if order.sale_id != sale.key.sale_id or order.committed:
+        return order
+    if sale.state is SaleState.VOIDED and revision >= sale.revision:
+        return replace(order, due_time=now, update_time=now)
+    return first_version(order, pos_version, now)
 
 
 def _before_hold(order: Order) -> Step:
@@ -169,10 +265,3 @@ def _before_hold(order: Order) -> Step:
 
 def _buyer_changed(order: Order, document: Document) -> bool:
     return order.buyer is None or order.buyer.address != document.address
-
-
-def _as_held(order: Order) -> bool:
-    assert order.hold
-    assert order.document
-    same_outlet = order.hold.outlet_id == order.document.outlet_id
-    return same_outlet and order.hold.resolved.covers(order.document.lines)

@@ -1,22 +1,21 @@
-"""Sales: what an online order becomes, and what a till reports."""
+"""Sales: what they are, and what an online order becomes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from enum import IntEnum
 from typing import NamedTuple
 from urllib.parse import quote
 from uuid import UUID, uuid5
 
 from services.chassis.errors import DomainError, invalid
-from services.order.rules.document import Money
-from services.order.rules.order import WAYS_OUT, Order, pause_seconds
+from services.order.rules.document import Charge, Discount, Money
+from services.order.rules.money import balance, shares
+from services.order.rules.order import Order
+from services.order.rules.shipping import Storefront
 
 _IDS = UUID("6f1b5f7e-3c0a-4a52-9a53-7d6a5f0c8e11")
 """Namespace of the ids that are derived here."""
-
-UNTOLD = datetime.min.replace(tzinfo=UTC)
-"""A time that the caller of RecordSale left out."""
 
 
 class SaleOrigin(IntEnum):
@@ -31,6 +30,14 @@ class SaleState(IntEnum):
 
     OPEN = 1
     COMPLETED = 2
+    PARKED = 3
+    VOIDED = 4
+    LAYBY = 5
+    ON_ACCOUNT = 6
+
+
+NO_SALE = frozenset({SaleState.PARKED, SaleState.VOIDED})
+"""States in which it takes no stock and its payments do not count."""
 
 
 class SaleKey(NamedTuple):
@@ -49,6 +56,13 @@ class SaleLine:
     unit_price: Money | None = None
     tax: Money | None = None
     name: str = ""
+    discount: Money | None = None
+    line_id: str = ""
+    """The order's line; empty in a till's sale."""
+    outlet_id: str = ""
+    """The outlet that gives it or takes it back; empty means the sale's."""
+    not_restocked: bool = False
+    """Whether what came back stays out of stock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +84,7 @@ class Posting:
 
 @dataclass(frozen=True, slots=True)
 class StockTake:
-    """How far the stock of a till's sale is taken."""
+    """Whether the stock that a sale moves by itself has still to be moved; see `rules.stock`."""
 
     pending: bool = False
     error: str = ""
@@ -106,15 +120,29 @@ class Sale:
     """Version of a mirrored sale there."""
     posting: Posting = Posting()
     stock: StockTake = StockTake()
+    discounts: tuple[Discount, ...] = ()
+    """What makes up `discount`, where that is told."""
+    charges: tuple[Charge, ...] = ()
+    shipping_tax: Money | None = None
+    difference: Money | None = None
+    """What is left between the parts and the total; None when they agree."""
+    return_for: str = ""
+    """The sale that it is a return of."""
+    refund_id: str = ""
+    """The order's refund that it was made for."""
 
     @property
     def paid(self) -> bool:
-        """Whether the payments cover the total; of a return, whether all was given back."""
+        """Whether the payments cover the total; of a return, whether all was given back.
+
+        The payments of what is no sale (yet, or any more) do not count.
+        """
         total = self.total.amount_nanos
         paid = sum(
             payment.amount.amount_nanos
             for payment in self.payments
             if payment.amount.currency_code == self.total.currency_code
+            and self.state not in NO_SALE
         )
         return paid >= total if total >= 0 else paid <= total
 
@@ -143,6 +171,11 @@ class Channel:
     register_id: str = ""
     outlet_id: str = ""
     """Where what is taken from no outlet counts: the register's, else the primary outlet."""
+    post_sales: bool = True
+    """Whether orders become sales now (ORD-09)."""
+    fresh: bool = True
+    """False where it is what was known last, since inventory cannot be asked."""
+    storefront: Storefront = field(default_factory=Storefront)
 
 
 def post(order: Order, channel: Channel, now: datetime) -> Sale:
@@ -174,24 +207,28 @@ def post(order: Order, channel: Channel, now: datetime) -> Sale:
 def follow(order: Order, sale: Sale, now: datetime) -> Sale:
     """The sale as the order's document has it now; the same object when nothing is different.
 
-    When an unpaid order is paid, its sale gets its one payment (ORD-08).
+    When an unpaid order is paid, its sale gets its one payment (ORD-08). Its parts come to the
+    store's total, or it says by how much they do not. A sale that is void follows nothing.
     """
     assert order.document
-    assert order.hold
     document = order.document
-    items = order.hold.resolved.items()
+    if sale.state is SaleState.VOIDED:
+        return sale
+    lines = tuple(_lines(order, sale))
+    balanced = balance(document, lines)
     shipping = f", {document.shipping_method}" if document.shipping_method else ""
     followed = replace(
         sale,
-        lines=tuple(
-            SaleLine(items[line.line_id], line.quantity, line.unit_price, line.tax, line.name)
-            for line in document.lines
-        ),
+        lines=lines,
         payments=_payments(order, sale, now),
         total=document.total,
         customer_id=order.buyer.customer_id if order.buyer else "",
         shipping_price=document.shipping_price,
+        shipping_tax=document.shipping_tax,
         discount=document.discount,
+        discounts=document.discounts,
+        charges=balanced.charges,
+        difference=balanced.difference,
         tax=document.tax,
         prices_include_tax=document.prices_include_tax,
         note=f"Online order {document.order_id}{shipping}",
@@ -199,13 +236,51 @@ def follow(order: Order, sale: Sale, now: datetime) -> Sale:
     return sale if followed == sale else replace(followed, revision=sale.revision + 1)
 
 
+def _lines(order: Order, sale: Sale) -> Iterator[SaleLine]:
+    """The lines of an order as lines of its sale: one for each outlet that gives some of a line,
+    with its share of what is off and of the tax. What is taken from no outlet counts at the sale's.
+    """
+    assert order.document
+    assert order.hold
+    items = order.hold.resolved.items()
+    by_line: dict[str, dict[str, int]] = {}
+    for part in order.reservation.allocations if order.reservation else ():
+        given = by_line.setdefault(part.line_id, {})
+        given[part.outlet_id] = given.get(part.outlet_id, 0) + part.quantity
+    for line in order.document.lines:
+        given = by_line.get(line.line_id) or {sale.outlet_id: line.quantity}
+        quantities = list(given.values())
+        parts = zip(
+            given.items(),
+            shares(line.discount, quantities),
+            shares(line.tax, quantities),
+            strict=True,
+        )
+        for (outlet_id, quantity), discount, tax in parts:
+            yield SaleLine(
+                item_id=items[line.line_id],
+                quantity=quantity,
+                unit_price=line.unit_price,
+                tax=tax,
+                name=line.name,
+                discount=discount,
+                line_id=line.line_id,
+                outlet_id="" if outlet_id == sale.outlet_id else outlet_id,
+            )
+
+
 def _payments(order: Order, sale: Sale, now: datetime) -> tuple[Payment, ...]:
-    document = order.document
-    assert document
-    if not document.paid or not document.total.amount_nanos:
-        return ()
-    pay_time = sale.payments[0].pay_time if sale.payments else now
-    return (Payment(document.paid_by, document.total, pay_time),)
+    """The payments that the store tells; one whose time it leaves out keeps the one it has here."""
+    assert order.document
+    known = sale.payments
+    return tuple(
+        Payment(
+            made.paid_by,
+            made.amount,
+            made.pay_time or (known[index].pay_time if index < len(known) else now),
+        )
+        for index, made in enumerate(order.document.payments_made)
+    )
 
 
 def _outlet(order: Order, channel: Channel) -> str:
@@ -239,105 +314,6 @@ def posted(sale: Sale, revision: int, error: str) -> Sale:
     return replace(sale, posting=Posting(revision))
 
 
-def record(told: Sale, known: Sale | None, now: datetime) -> Sale | None:
-    """What a till's or an outside point of sale's sale becomes; None when it changes nothing.
-
-    The outside point of sale is the system of record: what it has changed is followed, unless it is
-    older than what is known. A sale that we wrote there ourselves comes back as an echo and
-    changes nothing. It never becomes an order (ORD-05). Its revision grows when it is different.
-
-    Raises:
-        DomainError: SALE_EXISTS; INVALID_FIELD when stock is to be taken and no outlet is named.
-    """
-    sale = _timed(told, known, now)
-    if known is None:
-        return sale if sale.mirrored else _taking_stock(sale, now)
-    if sale.mirrored and (known.origin is SaleOrigin.ONLINE or sale.version < known.version):
-        return None
-    updated = replace(known, **{name: getattr(sale, name) for name in _TOLD})
-    if updated == known:
-        newer = known.mirrored and sale.version > known.version
-        return replace(known, version=sale.version) if newer else None
-    if not (sale.mirrored and known.mirrored):
-        raise DomainError(
-            "SALE_EXISTS",
-            f"sale {sale.key.sale_id!r} exists with other contents; use a new id for a new sale",
-            field="sale.sale_id",
-            sale_id=sale.key.sale_id,
-        )
-    return replace(updated, version=sale.version, revision=known.revision + 1)
-
-
-_TOLD = (
-    "outlet_id",
-    "register_id",
-    "customer_id",
-    "state",
-    "lines",
-    "payments",
-    "total",
-    "shipping_price",
-    "discount",
-    "tax",
-    "prices_include_tax",
-    "note",
-    "sale_time",
-)
-"""What a caller of RecordSale tells."""
-
-
-def _timed(sale: Sale, known: Sale | None, now: datetime) -> Sale:
-    """The sale with the times that were left out: those that are known, else now."""
-    before = known.payments if known else ()
-    payments = tuple(
-        payment
-        if payment.pay_time != UNTOLD
-        else replace(payment, pay_time=before[index].pay_time if index < len(before) else now)
-        for index, payment in enumerate(sale.payments)
-    )
-    sale_time = sale.sale_time
-    if sale_time == UNTOLD:
-        sale_time = known.sale_time if known else now
-    return replace(sale, payments=payments, sale_time=sale_time)
-
-
-def _taking_stock(sale: Sale, now: datetime) -> Sale:
-    if not sale.outlet_id:
-        raise invalid("sale.outlet_id", "name the outlet whose stock is taken")
-    return replace(sale, stock=StockTake(pending=True, due_time=now))
-
-
-class StockChange(NamedTuple):
-    """What a till's sale does to its outlet's stock, in one kind of movement."""
-
-    returned: bool
-    lines: Sequence[tuple[str, int]]
-    """Item and change in thousandths; negative takes away."""
-
-
-def stock_changes(sale: Sale) -> list[StockChange]:
-    """What a till's sale takes, and what it gives back."""
-    sold = [(line.item_id, -line.quantity) for line in sale.lines if line.quantity > 0]
-    returned = [(line.item_id, -line.quantity) for line in sale.lines if line.quantity < 0]
-    changes = [StockChange(False, sold), StockChange(True, returned)]
-    return [change for change in changes if change.lines]
-
-
-def taken(sale: Sale) -> Sale:
-    """The sale when its stock is taken."""
-    return replace(sale, stock=StockTake())
-
-
-def not_taken(sale: Sale, error: DomainError, now: datetime) -> Sale:
-    """The sale when its stock could not be taken: tried again by itself."""
-    attempts = sale.stock.attempts + 1
-    pause = timedelta(seconds=pause_seconds(attempts, transient=error.transient))
-    message = f"{error.reason}: {error.message}"
-    if way_out := WAYS_OUT.get(error.reason):
-        message = f"{message}; {way_out}"
-    return replace(sale, stock=StockTake(True, message, attempts, now + pause))
-
-
 @dataclass(frozen=True, slots=True)
 class PaymentSum:
     """Payments of one day by one method at one outlet in one currency."""
@@ -349,6 +325,9 @@ class PaymentSum:
     units: int
     nanos: int
     count: int
+    refunded_units: int = 0
+    """What was given back, as a positive number; it is off `units` and `nanos` already."""
+    refunded_nanos: int = 0
 
 
 def sale_not_found(sale_id: str) -> DomainError:

@@ -1,17 +1,29 @@
 """What the order service follows: the feeds that let waiting orders go on."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 
 from services.chassis.database import Database, Transaction
 from services.chassis.plumbing import batches
-from services.order.rules.order import Order, OrderKey, references, retried
+from services.order.peers import CHANNEL_FRESH_S, Peers
+from services.order.rules.order import (
+    Order,
+    OrderKey,
+    OrderState,
+    references,
+    retried,
+    stock_reference,
+    with_stock,
+)
 from services.order.service.told import tell_order
 from services.order.store import orders
 from services.order.wire import requests
 from tillbridge.catalog.v1 import events_pb2 as catalog_events_pb2
 from tillbridge.customer.v1 import events_pb2 as customer_events_pb2
 from tillbridge.events.v1 import events_pb2
+from tillbridge.inventory.v1 import events_pb2 as inventory_events_pb2
 
 WAKE_MAX = 200
 """Orders that one transaction wakes, so that calls need not wait for all that wait for an item."""
@@ -69,6 +81,93 @@ class CustomerFollower:
         for part in batches(sorted(set(named)), WAKE_MAX):
             wake = partial(_wake, keys=part, waits=_waits_for_customer)
             await self._database.apply("wake orders", wake)
+
+
+class InventoryFollower:
+    """Lets orders go on that wait for stock, as soon as there is some (ORD-12), and those whose
+    channel may let them be posted now (ORD-09).
+    """
+
+    request = events_pb2.ReadEventsRequest(
+        feed="inventory",
+        consumer="order",
+        types=[
+            inventory_events_pb2.OnlineStockChanged.DESCRIPTOR.full_name,
+            inventory_events_pb2.ChannelChanged.DESCRIPTOR.full_name,
+        ],
+        max_events=1000,
+    )
+
+    def __init__(self, database: Database, peers: Peers) -> None:
+        self._database = database
+        self._peers = peers
+
+    async def handle(self, events: Sequence[events_pb2.Event]) -> None:
+        """Wakes the orders that these events let go on."""
+        stock: dict[tuple[str, str, str], int | None] = {}
+        channels: set[tuple[str, str]] = set()
+        for event in events:
+            figure = inventory_events_pb2.OnlineStockChanged()
+            changed = inventory_events_pb2.ChannelChanged()
+            if event.data.Unpack(figure):
+                key = (event.merchant_id, figure.channel_id, figure.item_id)
+                stock[key] = requests.online_quantity(figure)
+            elif event.data.Unpack(changed):
+                channels.add((event.merchant_id, changed.channel_id))
+        for merchant_id, channel_id in sorted(channels):
+            await self._look_at_channel(merchant_id, channel_id)
+        await self._wake_for_stock(stock)
+
+    async def _look_at_channel(self, merchant_id: str, channel_id: str) -> None:
+        """Has the orders of a channel that are held look at it again: in a moment, when no process
+        takes it for what it was before.
+        """
+        self._peers.forget_channel(merchant_id, channel_id)
+        found = await self._database.read(lambda c: orders.held(c, merchant_id, channel_id))
+        for part in batches(found, WAKE_MAX):
+            await self._database.apply("look at channels", partial(_look_again, keys=part))
+
+    async def _wake_for_stock(self, stock: dict[tuple[str, str, str], int | None]) -> None:
+        """Wakes the orders that wait for stock which is there now, the oldest first, and no more of
+        them than it may be enough for: each try costs a call.
+        """
+        named = {
+            (merchant_id, stock_reference(item_id))
+            for (merchant_id, _, item_id), quantity in stock.items()
+            if quantity is None or quantity > 0
+        }
+        if not named:
+            return
+        waiting = await self._database.read(
+            lambda c: orders.orders(c, orders.awaiting(c, named)).values()
+        )
+        found: list[OrderKey] = []
+        for (merchant_id, channel_id, item_id), quantity in stock.items():
+            about = [
+                order
+                for order in waiting
+                if (order.key.merchant_id, order.key.channel_id) == (merchant_id, channel_id)
+                and stock_reference(item_id) in order.awaited
+            ]
+            found += [order.key for order in with_stock(about, item_id, quantity)]
+        for part in batches(sorted(set(found)), WAKE_MAX):
+            wake = partial(_wake, keys=part, waits=_waits_for_stock)
+            await self._database.apply("wake orders", wake)
+
+
+def _waits_for_stock(order: Order) -> bool:
+    return order.waiting is not None and order.waiting.reason == "INSUFFICIENT_STOCK"
+
+
+def _look_again(transaction: Transaction, keys: Sequence[OrderKey]) -> None:
+    known = orders.orders(transaction.connection, keys, lock=True)
+    due_time = transaction.now + timedelta(seconds=CHANNEL_FRESH_S)
+    saved = [
+        replace(order, due_time=due_time)
+        for order in known.values()
+        if order.state is OrderState.HELD and order.waiting is None
+    ]
+    orders.save_orders(transaction.connection, saved, known, keep_leases=True)
 
 
 def _waits_for_customer(order: Order) -> bool:

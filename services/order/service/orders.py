@@ -6,13 +6,15 @@ from services.chassis.auth import Caller
 from services.chassis.database import Call, Database, Transaction
 from services.chassis.errors import DomainError
 from services.chassis.pages import token_after
+from services.chassis.reads import SharedReads
 from services.chassis.rpc import View, command, query
 from services.order.peers import Peers
 from services.order.rules import order as order_rules
 from services.order.rules.order import Order, OrderKey
 from services.order.service.lists import page_of, split
-from services.order.service.told import tell_order
-from services.order.store import orders
+from services.order.service.told import ask_for_document, tell_order
+from services.order.store import order_lists, orders
+from services.order.wire import documents
 from services.order.wire import orders as order_wire
 from tillbridge.order.v1 import order_pb2 as pb
 
@@ -30,15 +32,36 @@ class Orders:
     def __init__(self, database: Database, peers: Peers) -> None:
         self._database = database
         self._peers = peers
+        self._known = SharedReads(
+            database, lambda connection, calls: self._answer_known(View(connection, ""), calls)
+        )
 
     async def ingest_order(
         self, caller: Caller, request: pb.IngestOrderRequest
     ) -> pb.IngestOrderResponse:
-        """Keeps an order as the store has it; its run goes on by itself (ORD-01, ORD-11)."""
+        """Keeps an order as the store has it; its run goes on by itself (ORD-01, ORD-11). Stores
+        tell the same again and again: what is known already is answered without writing anything.
+        """
         await self._check_channel(caller.merchant, request.channel_id)
-        call: IngestCall = Call(caller, request)
-        answer = await self._database.write(INGEST, self._ingest, call)
+        answer = await self._known.ask(Call(caller, request))
+        if not answer:
+            call: IngestCall = Call(caller, request)
+            answer = await self._database.write(INGEST, self._ingest, call)
         return pb.IngestOrderResponse.FromString(answer)
+
+    def _answer_known(self, view: View, calls: Sequence[IngestCall]) -> None:
+        """Answers the calls whose orders are known exactly so, and the others by nothing: those
+        whose request id came before are answered as then, or refused.
+        """
+        told = [(call.merchant, INGEST, call.request_id) for call in calls]
+        before = self._database.plumbing.answers(view.connection, told)
+        keys = [_key(call) for call in calls]
+        found = orders.orders(view.connection, keys)
+        for call, key, request in zip(calls, keys, told, strict=True):
+            call.answer = b""
+            order = found.get(key)
+            if order and request not in before and (known := _known(call.request, order)):
+                call.reply(known)
 
     async def _check_channel(self, merchant_id: str, channel_id: str) -> None:
         """Refuses an order of a channel that is known not to exist. Where that cannot be found
@@ -51,16 +74,13 @@ class Orders:
                 raise
 
     def _ingest(self, transaction: Transaction, calls: Sequence[IngestCall]) -> None:
-        keys = [
-            OrderKey(call.merchant, call.request.channel_id, call.request.document.order_id)
-            for call in calls
-        ]
+        keys = [_key(call) for call in calls]
         known = orders.orders(transaction.connection, keys, lock=True)
         going = dict(known)
         sources: dict[OrderKey, str] = {}
         for call, key in zip(calls, keys, strict=True):
             with call:
-                document = order_wire.document(call.request.document)
+                document = documents.document(call.request.document)
                 taken = order_rules.take(document, going.get(key), key, transaction.now)
                 if taken:
                     going[key] = taken
@@ -94,7 +114,7 @@ class Orders:
         for order in new.values():
             tell_order(transaction, order)
         for key in dict.fromkeys(keys):
-            _ask_for_document(transaction, key)
+            ask_for_document(transaction, key)
         for call in calls:
             call.reply(pb.ReportOrderChangeResponse())
 
@@ -114,7 +134,7 @@ class Orders:
         for key, order in retried.items():
             tell_order(transaction, order)
             if order.document is None:
-                _ask_for_document(transaction, key)
+                ask_for_document(transaction, key)
 
     @query
     def get_order(self, view: View, request: pb.GetOrderRequest) -> pb.GetOrderResponse:
@@ -124,19 +144,14 @@ class Orders:
         if key not in found:
             raise order_rules.order_not_found(key)
         source = orders.source_document(view.connection, key)
-        return pb.GetOrderResponse(order=order_wire.order_message(found[key], source))
+        return pb.GetOrderResponse(order=order_wire.whole_order_message(found[key], source))
 
     @query
     def list_orders(self, view: View, request: pb.ListOrdersRequest) -> pb.ListOrdersResponse:
         """Orders, newest first, without their source documents."""
-        found = orders.list_orders(
-            view.connection,
-            view.merchant,
-            page_of(request, int, str, str),
-            channel_id=request.channel_id,
-            state=request.state,
-            waiting=request.waiting,
-        )
+        page = page_of(request, int, str, str)
+        filters = order_wire.order_filters(request)
+        found = order_lists.list_orders(view.connection, view.merchant, page, filters)
         shown, more = split(request, found)
         return pb.ListOrdersResponse(
             orders=[order_wire.order_message(order) for order in shown],
@@ -144,8 +159,14 @@ class Orders:
         )
 
 
-def _ask_for_document(transaction: Transaction, key: OrderKey) -> None:
-    """Has the gateway fetch an order from its store."""
-    subject = order_wire.order_subject(key)
-    message = order_wire.order_change_reported(key)
-    transaction.emit(key.merchant_id, subject, message, channel_id=key.channel_id)
+def _key(call: IngestCall) -> OrderKey:
+    return OrderKey(call.merchant, call.request.channel_id, call.request.document.order_id)
+
+
+def _known(request: pb.IngestOrderRequest, order: Order) -> pb.IngestOrderResponse | None:
+    """The answer to an order that comes again just as it is known; None where anything differs."""
+    message = order_wire.order_message(order, request.document.source_document)
+    if message.document != request.document:
+        return None
+    message.document.ClearField("source_document")
+    return pb.IngestOrderResponse(order=message, changed=False)

@@ -2,11 +2,11 @@
 
 A run is taken with a lease, goes step by step, and saves what became of each step before it takes
 the next. Outcomes of many runs are saved in one transaction. A process that dies loses its leases
-in a while, and whoever takes a run next repeats at most one step, under the same request id.
+in a while, and whoever takes a run next repeats what was not kept, under the same request ids.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, cast
 
@@ -18,8 +18,7 @@ from services.chassis.database import Call, Database, Transaction
 from services.chassis.errors import DomainError
 from services.order.peers import Peers
 from services.order.pool import Pool
-from services.order.rules.document import FulfillmentKind
-from services.order.rules.fulfillment import Fulfillment
+from services.order.rules.case import Case
 from services.order.rules.order import (
     Committed,
     Held,
@@ -28,14 +27,15 @@ from services.order.rules.order import (
     Outcome,
     Refused,
     Released,
+    apply,
     resolve,
 )
 from services.order.rules.progress import Progress, Step, advance, settle
-from services.order.rules.sale import Channel, Sale, SaleKey
-from services.order.service.told import tell_order, tell_sale
-from services.order.store import fulfillments, orders, sales, statements, tables
+from services.order.rules.sale import Channel
+from services.order.service.cases import Cases
+from services.order.store import orders, statements, tables
 
-RUNS_MAX = 32
+RUNS_MAX = 64
 """Orders that one process runs at once."""
 LEASE = timedelta(seconds=10)
 """How long a run stays taken without a step: longer than a call may last."""
@@ -48,10 +48,10 @@ log = structlog.get_logger()
 
 @dataclass(slots=True, eq=False)
 class _Settling:
-    """A run's outcome on its way into the database, and what it comes to there."""
+    """A run's outcomes on their way into the database, and what they come to there."""
 
     key: OrderKey
-    outcome: Outcome | None
+    outcomes: Sequence[Outcome]
     channel: Channel | None
     progress: Progress | None = None
 
@@ -79,21 +79,33 @@ class OrderRuns:
         try:
             channel = await self._peers.channel(key.merchant_id, key.channel_id)
         except DomainError as error:
-            await self._settle(key, Refused(error), None)
+            await self._settle(key, (Refused(error),), None)
             return
         progress = None
         if not order.sale_id:
-            progress = advance(order, None, channel, self._database.clock())
-        if progress is None or progress.step is None or progress.order != order:
-            progress = await self._settle(key, None, channel)
+            progress = advance(Case(order), channel, self._database.clock())
+        if progress is None or progress.step is None or progress.case.order != order:
+            progress = await self._settle(key, (), channel)
         for _ in range(STEPS_MAX):
             if progress.step is None:
                 return
             failpoints.at("order.step.due")
-            outcome = await self._do(progress.order, progress.step)
+            outcomes = await self._outcomes(progress.case, progress.step, channel)
             failpoints.at("order.step.done")
-            progress = await self._settle(key, outcome, channel)
+            progress = await self._settle(key, outcomes, channel)
         log.warning("a long run; it goes on when its lease ends", order_id=key.order_id)
+
+    async def _outcomes(self, case: Case, step: Step, channel: Channel) -> Sequence[Outcome]:
+        """What becomes of a step. Where it only looks something up and the next one finds out the
+        buyer, that is done too before both are kept: a commit for each would cost as much again.
+        """
+        outcome = await self._do(case.order, step)
+        if step is not Step.RESOLVE or isinstance(outcome, Refused):
+            return (outcome,)
+        ahead = settle(case, outcome, channel, self._database.clock())
+        if ahead.step is not Step.MATCH:
+            return (outcome,)
+        return outcome, await self._do(ahead.case.order, Step.MATCH)
 
     async def _do(self, order: Order, step: Step) -> Outcome:
         """Asks another service; what it refuses, or a fault of ours, is an outcome too."""
@@ -126,9 +138,9 @@ class OrderRuns:
         return Committed()
 
     async def _settle(
-        self, key: OrderKey, outcome: Outcome | None, channel: Channel | None
+        self, key: OrderKey, outcomes: Sequence[Outcome], channel: Channel | None
     ) -> Progress:
-        settling = _Settling(key, outcome, channel)
+        settling = _Settling(key, outcomes, channel)
         # Not a message, but all that a command without a request id needs of one.
         call: Call[Any, Any] = Call(_ITSELF, cast("Any", settling))
         await self._database.write("settle orders", self._settle_all, call)
@@ -136,68 +148,30 @@ class OrderRuns:
         return settling.progress
 
     def _settle_all(self, transaction: Transaction, calls: Sequence[Call[Any, Any]]) -> None:
-        connection, now = transaction.connection, transaction.now
         jobs: list[_Settling] = [call.request for call in calls]
-        known = orders.orders(connection, [job.key for job in jobs], lock=True)
-        of_orders = [_sale_key(order) for order in known.values() if order.sale_id]
-        known_sales = sales.sales(connection, of_orders, lock=True)
-        going = dict(known)
-        going_sales = dict(known_sales)
-        added: list[Fulfillment] = []
+        cases = Cases(transaction, [job.key for job in jobs])
         for call, job in zip(calls, jobs, strict=True):
-            order = going[job.key]
-            sale = going_sales.get(_sale_key(order))
-            progress = settle(order, sale, job.outcome, job.channel, now)
-            job.progress = progress
-            going[job.key] = progress.order
-            if progress.sale:
-                going_sales[progress.sale.key] = progress.sale
-            added += progress.fulfillments
+            case = cases.going[job.key]
+            for outcome in job.outcomes[:-1]:
+                case = replace(case, order=apply(case.order, outcome, transaction.now))
+            last = job.outcomes[-1] if job.outcomes else None
+            job.progress = settle(case, last, job.channel, transaction.now)
+            cases.going[job.key] = job.progress.case
             call.answer = b""
-        _save_orders(transaction, known, going, jobs)
-        changed = [sale for key, sale in going_sales.items() if known_sales.get(key) != sale]
-        sales.save_sales(connection, changed, known_sales)
-        fulfillments.add_fulfillments(connection, added)
-        fulfillments.set_fulfillment_kinds(connection, _kinds(going, known_sales, changed))
-        for sale in changed:
-            tell_sale(transaction, sale)
+        _save_orders(transaction, cases, jobs)
+        cases.save_rest()
+        cases.tell_orders()
 
 
-def _sale_key(order: Order) -> SaleKey:
-    return SaleKey(order.key.merchant_id, order.sale_id)
-
-
-def _save_orders(
-    transaction: Transaction,
-    known: dict[OrderKey, Order],
-    going: dict[OrderKey, Order],
-    jobs: Sequence[_Settling],
-) -> None:
-    """Saves orders and tells what is new of them; a run that ends gives back its lease."""
-    connection = transaction.connection
+def _save_orders(transaction: Transaction, cases: Cases, jobs: Sequence[_Settling]) -> None:
+    """Saves the orders; a run that ends gives back its lease."""
+    connection, known = transaction.connection, cases.orders
     on = {job.key for job in jobs if job.progress and job.progress.step}
     lease_time = transaction.now + LEASE
+    going = {key: case.order for key, case in cases.going.items()}
     running = [going[key] for key in going if key in on]
     ended = [going[key] for key in going if key not in on]
     orders.save_orders(connection, running, known, lease_time=lease_time)
     orders.save_orders(connection, ended, known, lease_time=None)
     awaited = [order for key, order in going.items() if order.awaited != known[key].awaited]
     orders.set_awaited(connection, awaited)
-    for key, order in going.items():
-        before = known[key]
-        reason = order.waiting.reason if order.waiting else ""
-        reason_before = before.waiting.reason if before.waiting else ""
-        if (order.state, reason) != (before.state, reason_before):
-            tell_order(transaction, order)
-
-
-def _kinds(
-    going: dict[OrderKey, Order], known: dict[SaleKey, Sale], changed: Sequence[Sale]
-) -> dict[SaleKey, FulfillmentKind]:
-    """How what belongs to the sales that followed their orders is handed over now."""
-    followed = {sale.key for sale in changed if sale.key in known}
-    return {
-        _sale_key(order): order.document.fulfillment_kind
-        for order in going.values()
-        if order.document and _sale_key(order) in followed
-    }

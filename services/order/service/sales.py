@@ -3,20 +3,27 @@
 from collections.abc import Sequence
 
 from services.chassis.database import Call, Transaction
-from services.chassis.pages import token_after
+from services.chassis.errors import invalid
+from services.chassis.pages import key_before, token_after
 from services.chassis.rpc import View, command, query
-from services.order.rules import order as order_rules
+from services.order.rules import progress, recorded
+from services.order.rules import refused as refusals
 from services.order.rules import sale as sale_rules
 from services.order.rules.order import OrderKey
 from services.order.rules.sale import Sale, SaleKey
 from services.order.service.lists import page_of, split
 from services.order.service.told import tell_order, tell_sale
-from services.order.store import orders, sales
+from services.order.store import orders, refused, sales
+from services.order.store.statements import Page
 from services.order.wire import sales as sale_wire
 from tillbridge.order.v1 import order_pb2 as pb
 
+SUMS_DEFAULT = 1000
+"""Sums on a page of the payment report where it is not asked otherwise."""
+
 RecordSaleCall = Call[pb.RecordSaleRequest, pb.RecordSaleResponse]
 ReportPostedCall = Call[pb.ReportSalePostedRequest, pb.ReportSalePostedResponse]
+ReportRefusedCall = Call[pb.ReportSaleRefusedRequest, pb.ReportSaleRefusedResponse]
 
 
 class Sales:
@@ -32,15 +39,36 @@ class Sales:
             with call:
                 told = sale_wire.sale(call.request, call.merchant)
                 before = going.get(key)
-                after = sale_rules.record(told, before, transaction.now)
+                after = recorded.record(told, before, transaction.now)
                 going[key] = after or going[key]
                 message = sale_wire.sale_message(going[key])
                 call.reply(pb.RecordSaleResponse(sale=message, created=before is None))
         changed = [sale for key, sale in going.items() if known.get(key) != sale]
         sales.save_sales(transaction.connection, changed, known)
+        _end_refusals(transaction, [going[key] for key in keys if key in going])
         for sale in changed:
             if sale.key not in known or sale.revision != known[sale.key].revision:
                 tell_sale(transaction, sale)
+
+    @command
+    def report_sale_refused(
+        self, transaction: Transaction, calls: Sequence[ReportRefusedCall]
+    ) -> None:
+        """Keeps that sales of the outside point of sale could not be copied (BEY-09)."""
+        connection = transaction.connection
+        keys = [SaleKey(call.merchant, call.request.sale_id) for call in calls]
+        copied = sales.sales(connection, keys, lock=True)
+        known = refused.refused_sales(connection, keys)
+        going = dict(known)
+        for call, key in zip(calls, keys, strict=True):
+            with call:
+                told = sale_wire.refused_sale(call.request, key, transaction.now)
+                kept = refusals.refuse(told, going.get(key), copied.get(key))
+                if kept:
+                    going[key] = kept
+                call.reply(pb.ReportSaleRefusedResponse())
+        changed = [one for key, one in going.items() if known.get(key) != one]
+        refused.save_refused(connection, changed, known)
 
     @command
     def report_sale_posted(
@@ -65,8 +93,8 @@ class Sales:
                 going[key] = sale
                 order_key = _order_key(sale)
                 if order_key in going_orders and not request.error:
-                    going_orders[order_key] = order_rules.in_point_of_sale(
-                        going_orders[order_key], request.pos_version, now
+                    going_orders[order_key] = progress.in_point_of_sale(
+                        going_orders[order_key], sale, request.revision, request.pos_version, now
                     )
                 call.reply(pb.ReportSalePostedResponse(sale=sale_wire.sale_message(sale)))
         changed = [sale for key, sale in going.items() if sale != known[key]]
@@ -88,13 +116,17 @@ class Sales:
     @query
     def list_sales(self, view: View, request: pb.ListSalesRequest) -> pb.ListSalesResponse:
         """The sales history, newest first."""
-        found = sales.list_sales(
-            view.connection,
-            view.merchant,
-            page_of(request, int, str),
+        if request.order_id and not request.channel_id:
+            raise invalid("channel_id", "name the channel of the order")
+        only = sales.SaleFilter(
             outlet_id=request.outlet_id,
             origin=request.origin,
+            channel_id=request.channel_id,
+            order_id=request.order_id,
+            unposted=request.unposted,
         )
+        page = page_of(request, int, str)
+        found = sales.list_sales(view.connection, view.merchant, page, only)
         shown, more = split(request, found)
         return pb.ListSalesResponse(
             sales=[sale_wire.sale_message(sale) for sale in shown],
@@ -107,10 +139,22 @@ class Sales:
     ) -> pb.GetPaymentReportResponse:
         """Payments summed by day, method, outlet and currency (ORD-06)."""
         begin, end = sale_wire.days(request)
-        found = sales.payment_sums(view.connection, view.merchant, begin, end)
+        size = request.page_size or SUMS_DEFAULT
+        page = Page(size + 1, key_before(request, int, str, str, str))
+        found = sales.payment_sums(view.connection, view.merchant, page, begin, end)
+        shown, more = found[:size], len(found) > size
         return pb.GetPaymentReportResponse(
-            sums=[sale_wire.payment_sum_message(one) for one in found]
+            sums=[sale_wire.payment_sum_message(one) for one in shown],
+            next_page_token=token_after(request, *sales.sum_position(shown[-1])) if more else "",
         )
+
+
+def _end_refusals(transaction: Transaction, told: Sequence[Sale]) -> None:
+    """Forgets that sales could not be copied, once they are."""
+    copied = {sale.key: sale for sale in told if sale.mirrored}
+    found = refused.refused_sales(transaction.connection, copied)
+    ended = [key for key, one in found.items() if refusals.ends(one, copied[key])]
+    refused.forget_refused(transaction.connection, ended)
 
 
 def _order_key(sale: Sale) -> OrderKey | None:

@@ -1,4 +1,4 @@
-"""How the stock of tills' sales is taken."""
+"""How the stock that sales move by themselves is moved."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -9,8 +9,8 @@ from services.chassis.database import Call, Database, Transaction
 from services.chassis.errors import DomainError
 from services.order.peers import Peers
 from services.order.pool import Pool
-from services.order.rules import sale as sale_rules
-from services.order.rules.sale import Sale, SaleKey
+from services.order.rules import stock
+from services.order.rules.sale import Sale
 from services.order.service.runs import LEASE, RUNS_MAX
 from services.order.store import sales, statements, tables
 
@@ -18,7 +18,7 @@ _ITSELF = Caller("order", "", frozenset())
 
 
 class StockTakes:
-    """Takes the stock of tills' sales."""
+    """Moves the stock that sales move by themselves: tills' sales, and what comes back."""
 
     def __init__(self, database: Database, peers: Peers) -> None:
         self._database = database
@@ -37,23 +37,23 @@ class StockTakes:
     async def _run(self, sale: Sale) -> None:
         error = None
         try:
-            for change in sale_rules.stock_changes(sale):
+            for change in stock.stock_changes(sale):
                 await self._peers.adjust(sale, change)
                 failpoints.at("sale.taken")
         except DomainError as refusal:
             error = refusal
-        job: Call[Any, Any] = Call(_ITSELF, cast("Any", (sale.key, error)))
+        job: Call[Any, Any] = Call(_ITSELF, cast("Any", (sale, error)))
         await self._database.write("settle sales", self._settle_all, job)
 
     def _settle_all(self, transaction: Transaction, calls: Sequence[Call[Any, Any]]) -> None:
         connection = transaction.connection
-        jobs: list[tuple[SaleKey, DomainError | None]] = [call.request for call in calls]
-        known = sales.sales(connection, [key for key, _ in jobs], lock=True)
+        jobs: list[tuple[Sale, DomainError | None]] = [call.request for call in calls]
+        known = sales.sales(connection, [moved.key for moved, _ in jobs], lock=True)
         settled = {
-            key: sale_rules.not_taken(known[key], error, transaction.now)
+            moved.key: stock.not_taken(known[moved.key], moved, error, transaction.now)
             if error
-            else sale_rules.taken(known[key])
-            for key, error in jobs
+            else stock.taken(known[moved.key], moved)
+            for moved, error in jobs
         }
         sales.save_sales(connection, list(settled.values()), known)
         for call in calls:

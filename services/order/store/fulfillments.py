@@ -1,57 +1,101 @@
 """Fulfillments as rows, and the statements on them."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 from sqlalchemy import Connection
 
-from services.order.rules.document import FulfillmentKind
+from services.chassis.statements import among, keys
+from services.order.rules.document import Address, FulfillmentKind
 from services.order.rules.fulfillment import Fulfillment, FulfillmentLine
-from services.order.rules.sale import SaleKey
-from services.order.store.statements import Page, microseconds, number, paged
+from services.order.rules.order import OrderKey
+from services.order.store.statements import Page, microseconds, number, paged, save
 from services.order.store.tables import FULFILLMENTS
 
-_HANDED_OVER = TypeAdapter(tuple[FulfillmentLine, ...])
-_NEW = 1
-"""FULFILLMENT_STATE_NEW: as yet a fulfillment has no other state."""
+_LINES = TypeAdapter(tuple[FulfillmentLine, ...])
+_SHIP_TO = TypeAdapter(Address | None)
+
+_f = FULFILLMENTS.c
+_KEY = ("merchant_id", "fulfillment_id")
+_OF_ORDERS = (
+    sa.select(FULFILLMENTS)
+    .where(among(keys(), _f.merchant_id, _f.order_id))
+    .order_by(_f.merchant_id, _f.fulfillment_id)
+)
+_ORDERS_OF = sa.select(_f.merchant_id, _f.fulfillment_id, _f.channel_id, _f.order_id).where(
+    among(keys(), _f.merchant_id, _f.fulfillment_id)
+)
 
 
-def add_fulfillments(connection: Connection, added: Sequence[Fulfillment]) -> None:
-    """Adds fulfillments."""
-    if added:
-        connection.execute(sa.insert(FULFILLMENTS), [_fulfillment_row(one) for one in added])
+class FulfillmentKey(NamedTuple):
+    """Whose fulfillment it is, and which."""
+
+    merchant_id: str
+    fulfillment_id: str
 
 
-def set_fulfillment_kinds(connection: Connection, kinds: dict[SaleKey, FulfillmentKind]) -> None:
-    """Sets how what belongs to these sales is handed over."""
-    c = FULFILLMENTS.c
-    if not kinds:
-        return
-    connection.execute(
-        sa.update(FULFILLMENTS).where(
-            c.merchant_id == sa.bindparam("of_merchant_id"),
-            c.sale_id == sa.bindparam("of_sale_id"),
-        ),
-        [
-            {"of_merchant_id": key.merchant_id, "of_sale_id": key.sale_id, "kind": int(kind)}
-            for key, kind in kinds.items()
-        ],
-    )
+def key_of(fulfillment: Fulfillment) -> FulfillmentKey:
+    """The key of a fulfillment."""
+    return FulfillmentKey(fulfillment.merchant_id, fulfillment.fulfillment_id)
+
+
+def order_keys(
+    connection: Connection, wanted: Collection[FulfillmentKey]
+) -> dict[FulfillmentKey, OrderKey]:
+    """The orders of those of these fulfillments that exist."""
+    if not wanted:
+        return {}
+    rows = connection.execute(_ORDERS_OF, {"keys": sorted(set(wanted))})
+    return {FulfillmentKey(row[0], row[1]): OrderKey(row[0], row[2], row[3]) for row in rows}
+
+
+def of_orders(
+    connection: Connection, wanted: Collection[OrderKey]
+) -> dict[OrderKey, tuple[Fulfillment, ...]]:
+    """The fulfillments of these orders, in one order always. Who locks an order has its
+    fulfillments locked.
+    """
+    if not wanted:
+        return {}
+    named = sorted({(key.merchant_id, key.order_id) for key in wanted})
+    found: dict[OrderKey, list[Fulfillment]] = {key: [] for key in wanted}
+    for row in connection.execute(_OF_ORDERS, {"keys": named}):
+        key = OrderKey(row.merchant_id, row.channel_id, row.order_id)
+        if key in found:  # the same id in another channel is another order
+            found[key].append(_fulfillment(row))
+    return {key: tuple(ones) for key, ones in found.items()}
+
+
+def save_fulfillments(
+    connection: Connection, saved: Sequence[Fulfillment], known: Collection[FulfillmentKey]
+) -> None:
+    """Saves fulfillments; `known` are those that exist."""
+    save(connection, FULFILLMENTS, _KEY, [_fulfillment_row(one) for one in saved], known)
 
 
 def list_fulfillments(
-    connection: Connection, merchant_id: str, page: Page, *, outlet_id: str = "", order_id: str = ""
+    connection: Connection,
+    merchant_id: str,
+    page: Page,
+    *,
+    outlet_id: str = "",
+    order_id: str = "",
+    channel_id: str = "",
+    state: int = 0,
 ) -> list[Fulfillment]:
     """A page of fulfillments, newest first; its key is `position`."""
-    c = FULFILLMENTS.c
-    query = sa.select(FULFILLMENTS).where(c.merchant_id == merchant_id)
-    if outlet_id:
-        query = query.where(c.outlet_id == outlet_id)
-    if order_id:
-        query = query.where(c.order_id == order_id)
-    columns = (number(c.create_time), c.fulfillment_id)
+    query = sa.select(FULFILLMENTS).where(_f.merchant_id == merchant_id)
+    for column, wanted in (
+        (_f.outlet_id, outlet_id),
+        (_f.order_id, order_id),
+        (_f.channel_id, channel_id),
+        (_f.state, state),
+    ):
+        if wanted:
+            query = query.where(column == wanted)
+    columns = (number(_f.create_time), _f.fulfillment_id)
     return [_fulfillment(row) for row in connection.execute(paged(query, columns, page))]
 
 
@@ -69,9 +113,15 @@ def _fulfillment_row(fulfillment: Fulfillment) -> dict[str, Any]:
         "sale_id": fulfillment.sale_id,
         "outlet_id": fulfillment.outlet_id,
         "kind": int(fulfillment.kind),
-        "state": _NEW,
-        "lines": _HANDED_OVER.dump_json(fulfillment.lines).decode(),
+        "state": int(fulfillment.state),
+        "lines": _LINES.dump_json(fulfillment.lines).decode(),
         "create_time": fulfillment.create_time,
+        "version": fulfillment.version,
+        "tracking_number": fulfillment.tracking_number,
+        "carrier": fulfillment.carrier,
+        "update_time": fulfillment.update_time,
+        "ship_to": _SHIP_TO.dump_json(fulfillment.ship_to).decode(),
+        "pickup_time": fulfillment.pickup_time,
     }
 
 
@@ -84,6 +134,12 @@ def _fulfillment(row: Any) -> Fulfillment:
         sale_id=row.sale_id,
         outlet_id=row.outlet_id,
         kind=FulfillmentKind(row.kind),
-        lines=_HANDED_OVER.validate_json(row.lines),
+        lines=_LINES.validate_json(row.lines),
         create_time=row.create_time,
+        version=row.version,
+        tracking_number=row.tracking_number,
+        carrier=row.carrier,
+        update_time=row.update_time,
+        ship_to=_SHIP_TO.validate_json(row.ship_to),
+        pickup_time=row.pickup_time,
     )

@@ -9,24 +9,23 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection
 
 from services.chassis.statements import among, keys
-from services.order.rules.document import Document
+from services.order.rules.accounting import Accounts, Refund, StoreUpdate
+from services.order.rules.document import Document, Money
 from services.order.rules.order import (
     Allocation,
     Buyer,
     Hold,
     Order,
     OrderKey,
+    OrderState,
     Reservation,
     Resolved,
     Waiting,
 )
 from services.order.store.statements import (
-    Page,
     claim,
     delete,
     microseconds,
-    number,
-    paged,
     save,
 )
 from services.order.store.tables import AWAITED_ITEMS, ORDERS, SOURCE_DOCUMENTS
@@ -37,6 +36,10 @@ _RESOLVED = TypeAdapter(Resolved)
 _HOLD = TypeAdapter(Hold)
 _ALLOCATIONS = TypeAdapter(tuple[Allocation, ...])
 _AWAITED = TypeAdapter(list[str])
+_ACCOUNTS = TypeAdapter(Accounts)
+_REFUNDS = TypeAdapter(tuple[Refund, ...])
+_MONEY = TypeAdapter(Money | None)
+_STORE_UPDATE = TypeAdapter(StoreUpdate | None)
 
 _o, _a, _s = ORDERS.c, AWAITED_ITEMS.c, SOURCE_DOCUMENTS.c
 
@@ -110,6 +113,17 @@ def awaiting(connection: Connection, named: Collection[tuple[str, str]]) -> list
     return sorted({OrderKey(*row) for row in rows})
 
 
+_HELD: sa.ColumnClause[int] = sa.literal_column(str(int(OrderState.HELD)))
+
+
+def held(connection: Connection, merchant_id: str, channel_id: str) -> list[OrderKey]:
+    """The orders of a channel whose stock is held and that are not posted."""
+    query = sa.select(_o.merchant_id, _o.channel_id, _o.order_id).where(
+        _o.merchant_id == merchant_id, _o.channel_id == channel_id, _o.state == _HELD
+    )
+    return [OrderKey(*row) for row in connection.execute(query)]
+
+
 def set_source_documents(connection: Connection, texts: dict[OrderKey, str]) -> None:
     """Keeps the store's own documents of these orders, in place of older ones."""
     delete(connection, SOURCE_DOCUMENTS, _ORDER_KEY, list(texts))
@@ -121,28 +135,6 @@ def set_source_documents(connection: Connection, texts: dict[OrderKey, str]) -> 
 def source_document(connection: Connection, key: OrderKey) -> str:
     """The store's own document of an order; empty when there is none."""
     return connection.execute(_SOURCE_DOCUMENT, {"keys": [key]}).scalar() or ""
-
-
-def list_orders(
-    connection: Connection,
-    merchant_id: str,
-    page: Page,
-    *,
-    channel_id: str = "",
-    state: int = 0,
-    waiting: bool = False,
-) -> list[Order]:
-    """A page of orders, newest first; its key is `order_position`."""
-    c = ORDERS.c
-    query = sa.select(ORDERS).where(c.merchant_id == merchant_id)
-    if channel_id:
-        query = query.where(c.channel_id == channel_id)
-    if state:
-        query = query.where(c.state == state)
-    if waiting:
-        query = query.where(c.waiting_reason != "")
-    columns = (number(c.create_time), c.channel_id, c.order_id)
-    return [_order(row) for row in connection.execute(paged(query, columns, page))]
 
 
 def order_position(order: Order) -> tuple[int, str, str]:
@@ -171,6 +163,7 @@ def _order_row(order: Order) -> dict[str, Any]:
         "committed": order.committed,
         "waiting_reason": waiting.reason if waiting else "",
         "waiting_message": waiting.message if waiting else "",
+        "waiting_key": waiting.about if waiting else "",
         "attempts": waiting.attempts if waiting else 0,
         "next_try_time": waiting.next_try_time if waiting else None,
         "awaited": _json(_AWAITED, sorted(order.awaited)),
@@ -178,6 +171,15 @@ def _order_row(order: Order) -> dict[str, Any]:
         "create_time": order.create_time,
         "update_time": order.update_time,
         "sync_time": order.sync_time,
+        "email": order.document.address if order.document else "",
+        "payment_status": int(order.document.payment_status) if order.document else 0,
+        "cancel_time": order.cancel_time,
+        "cancel_reason": order.cancel_reason,
+        "accounts": _json(_ACCOUNTS, order.accounts),
+        "refunds": _REFUNDS.dump_json(order.refunds).decode(),
+        "paid": _MONEY.dump_json(order.paid).decode(),
+        "refunded": _MONEY.dump_json(order.refunded).decode(),
+        "store_update": _STORE_UPDATE.dump_json(order.store_update).decode(),
     }
 
 
@@ -189,7 +191,13 @@ def _order(row: Any) -> Order:
     if row.address is not None:
         buyer = Buyer(row.address, row.customer_id)
     if row.waiting_reason:
-        waiting = Waiting(row.waiting_reason, row.waiting_message, row.attempts, row.next_try_time)
+        waiting = Waiting(
+            row.waiting_reason,
+            row.waiting_message,
+            row.attempts,
+            row.next_try_time,
+            row.waiting_key,
+        )
     return Order(
         key=OrderKey(row.merchant_id, row.channel_id, row.order_id),
         create_time=row.create_time,
@@ -207,4 +215,11 @@ def _order(row: Any) -> Order:
         awaited=frozenset(_AWAITED.validate_json(row.awaited)),
         due_time=row.due_time,
         sync_time=row.sync_time,
+        cancel_time=row.cancel_time,
+        cancel_reason=row.cancel_reason,
+        accounts=_ACCOUNTS.validate_json(row.accounts) if row.accounts else None,
+        refunds=_REFUNDS.validate_json(row.refunds),
+        paid=_MONEY.validate_json(row.paid),
+        refunded=_MONEY.validate_json(row.refunded),
+        store_update=_STORE_UPDATE.validate_json(row.store_update),
     )

@@ -1,6 +1,7 @@
 """Sales and their payments as rows, and the statements on them."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -10,8 +11,9 @@ from sqlalchemy import BigInteger, Connection
 
 from services.chassis.plumbing import EPOCH
 from services.chassis.statements import among, keys
-from services.order.rules.document import Money
+from services.order.rules.document import Charge, Discount, Money
 from services.order.rules.sale import (
+    NO_SALE,
     Payment,
     PaymentSum,
     Posting,
@@ -31,10 +33,12 @@ from services.order.store.statements import (
     paged,
     save,
 )
-from services.order.store.tables import PAYMENTS, SALES
+from services.order.store.tables import PAYMENTS, SALES, UNPOSTED
 
 _SALE_KEY = ("merchant_id", "sale_id")
 _LINES = TypeAdapter(tuple[SaleLine, ...])
+_DISCOUNTS = TypeAdapter(tuple[Discount, ...])
+_CHARGES = TypeAdapter(tuple[Charge, ...])
 _MONEY = TypeAdapter(Money | None)
 
 _DAY_MICROSECONDS = sa.literal_column("86400000000", BigInteger)
@@ -95,16 +99,28 @@ def save_sales(connection: Connection, saved: Sequence[Sale], known: Collection[
         connection.execute(sa.insert(PAYMENTS), payments)
 
 
+@dataclass(frozen=True, slots=True)
+class SaleFilter:
+    """Which sales of a merchant; what is empty, 0 or False means all."""
+
+    outlet_id: str = ""
+    origin: int = 0
+    channel_id: str = ""
+    order_id: str = ""
+    unposted: bool = False
+
+
 def list_sales(
-    connection: Connection, merchant_id: str, page: Page, *, outlet_id: str = "", origin: int = 0
+    connection: Connection, merchant_id: str, page: Page, only: SaleFilter
 ) -> list[Sale]:
     """A page of the sales history, newest first; its key is `sale_position`."""
     c = SALES.c
     query = sa.select(SALES).where(c.merchant_id == merchant_id)
-    if outlet_id:
-        query = query.where(c.outlet_id == outlet_id)
-    if origin:
-        query = query.where(c.origin == origin)
+    for name in ("outlet_id", "origin", "channel_id", "order_id"):
+        if wanted := getattr(only, name):
+            query = query.where(c[name] == wanted)
+    if only.unposted:
+        query = query.where(UNPOSTED)
     columns = (number(c.sale_time), c.sale_id)
     rows = connection.execute(paged(query, columns, page)).all()
     return _with_payments(connection, rows)
@@ -116,9 +132,14 @@ def sale_position(sale: Sale) -> tuple[int, str]:
 
 
 def payment_sums(
-    connection: Connection, merchant_id: str, begin: datetime | None, end: datetime | None
+    connection: Connection,
+    merchant_id: str,
+    page: Page,
+    begin: datetime | None,
+    end: datetime | None,
 ) -> list[PaymentSum]:
-    """Payments from `begin` up to but not at `end`, by day (UTC), method, outlet and currency.
+    """A page of the payments from `begin` up to but not at `end`, by day (UTC), method, outlet and
+    currency; its key is `sum_position`. Those of what is no sale (yet, or any more) do not count.
 
     Whole units and the rest are summed apart: their sum in billionths may be too large a number.
     """
@@ -126,34 +147,42 @@ def payment_sums(
     day = number(c.pay_time) // _DAY_MICROSECONDS
     groups = (day, c.method, SALES.c.outlet_id, c.currency_code)
     rest = c.amount_nanos % _UNIT_NANOS
+    whole = (c.amount_nanos - rest) // _UNIT_NANOS
+    back = c.amount_nanos < 0
     query = (
         sa.select(
             *groups,
-            sa.func.sum((c.amount_nanos - rest) // _UNIT_NANOS),
+            sa.func.sum(whole),
             sa.func.sum(rest),
             sa.func.count(),
+            sa.func.sum(sa.case((back, -whole), else_=0)),
+            sa.func.sum(sa.case((back, -rest), else_=0)),
         )
         .join(SALES, sa.and_(SALES.c.merchant_id == c.merchant_id, SALES.c.sale_id == c.sale_id))
-        .where(c.merchant_id == merchant_id)
+        .where(c.merchant_id == merchant_id, SALES.c.state.not_in(sorted(NO_SALE)))
         .group_by(*groups)
         .order_by(*groups)
+        .limit(page.count)
     )
     if begin:
         query = query.where(c.pay_time >= begin)
     if end:
         query = query.where(c.pay_time < end)
+    if page.after:
+        after = [
+            sa.literal(value, column.type) for value, column in zip(page.after, groups, strict=True)
+        ]
+        query = query.where(sa.tuple_(*groups) > sa.tuple_(*after))
     return [
-        PaymentSum(
-            date.fromordinal(EPOCH.toordinal() + int(row[0])),
-            row[1],
-            row[2],
-            row[3],
-            int(row[4]),
-            int(row[5]),
-            int(row[6]),
-        )
+        PaymentSum(date.fromordinal(EPOCH.toordinal() + int(row[0])), *row[1:4], *map(int, row[4:]))
         for row in connection.execute(query)
     ]
+
+
+def sum_position(found: PaymentSum) -> tuple[int, str, str, str]:
+    """Where a sum stands in `payment_sums`."""
+    days = found.day.toordinal() - EPOCH.toordinal()
+    return days, found.method, found.outlet_id, found.currency_code
 
 
 def _with_payments(connection: Connection, rows: Sequence[Any]) -> list[Sale]:
@@ -193,6 +222,12 @@ def _sale_row(sale: Sale) -> dict[str, Any]:
         "stock_error": sale.stock.error,
         "attempts": sale.stock.attempts,
         "due_time": sale.stock.due_time,
+        "return_for": sale.return_for,
+        "refund_id": sale.refund_id,
+        "discounts": _DISCOUNTS.dump_json(sale.discounts).decode(),
+        "charges": _CHARGES.dump_json(sale.charges).decode(),
+        "shipping_tax": _MONEY.dump_json(sale.shipping_tax).decode(),
+        "difference": _MONEY.dump_json(sale.difference).decode(),
     }
 
 
@@ -222,4 +257,10 @@ def _sale(row: Any, payments: tuple[Payment, ...]) -> Sale:
         version=row.version,
         posting=Posting(row.posted_revision, row.post_error),
         stock=StockTake(row.stock_pending, row.stock_error, row.attempts, row.due_time),
+        discounts=_DISCOUNTS.validate_json(row.discounts),
+        charges=_CHARGES.validate_json(row.charges),
+        shipping_tax=_MONEY.validate_json(row.shipping_tax),
+        difference=_MONEY.validate_json(row.difference),
+        return_for=row.return_for,
+        refund_id=row.refund_id,
     )

@@ -3,13 +3,15 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import BigInteger, ColumnElement, Connection, Row, Select, Table
 
-from services.chassis.plumbing import EPOCH
-from services.chassis.statements import among, keys
+from services.chassis.plumbing import EPOCH, UtcTime
+from services.chassis.statements import Lookup, among, keys
+from services.order.rules.order import PUT_OFF_MAX
 
 Key = tuple[str, ...]
 
@@ -45,13 +47,25 @@ def paged(query: Select[Any], columns: Sequence[ColumnElement[Any]], page: Page)
 
 def due(table: Table, now: datetime) -> Select[Any]:
     """The rows of orders or sales that are due and that nobody has taken."""
-    free = sa.or_(table.c.lease_time.is_(None), table.c.lease_time <= now)
-    return sa.select(table).where(table.c.due_time <= now, free)
+    return sa.select(table).where(_is_due(table, now, now + PUT_OFF_MAX))
+
+
+def _is_due(table: Table, now: Any, far: Any) -> ColumnElement[bool]:
+    due_time, lease_time = table.c.due_time, table.c.lease_time
+    free = sa.or_(lease_time.is_(None), lease_time <= now, lease_time > far)
+    return sa.and_(sa.or_(due_time <= now, due_time > far), free)
 
 
 def is_due(connection: Connection, table: Table, now: datetime) -> bool:
     """Whether there is a row that `claim` would take."""
-    return connection.execute(due(table, now).limit(1)).first() is not None
+    return bool(_any_due(table).rows(connection, now=now, far=now + PUT_OFF_MAX))
+
+
+@cache
+def _any_due(table: Table) -> Lookup:
+    """Whether anything is due: a process runs the orders of every merchant."""
+    now, far = (sa.bindparam(name, type_=UtcTime) for name in ("now", "far"))
+    return Lookup(sa.select(sa.literal_column("1")).where(_is_due(table, now, far)).limit(1))
 
 
 def claim(

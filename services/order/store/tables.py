@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Index, MetaData
+from sqlalchemy import BigInteger, Index, MetaData, text
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -13,17 +13,60 @@ class Row(SQLModel, registry=registry(metadata=MetaData(naming_convention=NAMING
     """What all rows of this context share: their metadata."""
 
 
+UNPOSTED = text("origin = 2 AND posted_revision < revision")
+"""Online orders' sales that an outside point of sale does not have as they are: few of many."""
+
+TROUBLED = text("post_error <> '' OR stock_error <> '' OR difference <> 'null'")
+"""Sales that somebody should look at: few of many."""
+
+WAITING = text("waiting_reason <> ''")
+"""Orders that cannot go on now: few of many."""
+
+GOING = text("state < 6")
+"""Orders that are neither posted nor canceled yet: few of many."""
+
+HELD = text("state = 5")
+"""Orders whose stock is held and that are not posted: they wait for their channel or a payment."""
+
+
 class OrderRow(Row, table=True):
     """An order and what became of its steps; nested values are JSON."""
 
     __tablename__ = "orders"
     __table_args__ = (
-        Index(None, "merchant_id", "create_time"),
-        Index(None, "merchant_id", "order_id"),
+        Index(None, "merchant_id", "create_time", "channel_id", "order_id"),
+        Index(None, "merchant_id", "channel_id", "create_time", "order_id"),
+        Index(None, "merchant_id", "payment_status", "create_time"),
+        Index(
+            "ix_orders_begins",
+            "merchant_id",
+            "order_id",
+            "create_time",
+            "channel_id",
+            postgresql_ops={"order_id": "text_pattern_ops"},
+        ),
         Index(None, "merchant_id", "email", "create_time"),
         Index(None, "merchant_id", "customer_id", "create_time"),
         Index(None, "merchant_id", "waiting_reason", "waiting_key"),
         Index(None, "due_time"),
+        Index(
+            "ix_orders_waiting",
+            "merchant_id",
+            "create_time",
+            sqlite_where=WAITING,
+            postgresql_where=WAITING,
+        ),
+        Index(
+            "ix_orders_going",
+            "merchant_id",
+            "state",
+            "create_time",
+            sqlite_where=GOING,
+            postgresql_where=GOING,
+        ),
+        Index(
+            "ix_orders_held", "merchant_id", "channel_id", sqlite_where=HELD, postgresql_where=HELD
+        ),
     )
 
     merchant_id: str = Field(primary_key=True)
@@ -102,6 +145,21 @@ class SaleRow(Row, table=True):
         Index(None, "merchant_id", "sale_time"),
         Index(None, "merchant_id", "order_id"),
         Index(None, "due_time"),
+        Index(
+            "ix_sales_unposted",
+            "merchant_id",
+            "channel_id",
+            "sale_time",
+            sqlite_where=UNPOSTED,
+            postgresql_where=UNPOSTED,
+        ),
+        Index(
+            "ix_sales_troubled",
+            "merchant_id",
+            "sale_id",
+            sqlite_where=TROUBLED,
+            postgresql_where=TROUBLED,
+        ),
     )
 
     merchant_id: str = Field(primary_key=True)
@@ -154,6 +212,19 @@ class SalePaymentRow(Row, table=True):
     currency_code: str
     amount_nanos: int = Field(sa_type=BigInteger)
     pay_time: datetime = Field(sa_type=UtcTime)
+
+
+class RefusedSaleRow(Row, table=True):
+    """A sale of the outside point of sale that could not be copied here."""
+
+    __tablename__ = "refused_sales"
+
+    merchant_id: str = Field(primary_key=True)
+    sale_id: str = Field(primary_key=True)
+    version: int = Field(sa_type=BigInteger)
+    reason: str
+    message: str
+    refuse_time: datetime = Field(sa_type=UtcTime)
 
 
 class FulfillmentRow(Row, table=True):
@@ -213,5 +284,6 @@ SOURCE_DOCUMENTS = Row.metadata.tables["source_documents"]
 AWAITED_ITEMS = Row.metadata.tables["awaited_items"]
 SALES = Row.metadata.tables["sales"]
 PAYMENTS = Row.metadata.tables["sale_payments"]
+REFUSED_SALES = Row.metadata.tables["refused_sales"]
 FULFILLMENTS = Row.metadata.tables["fulfillments"]
 SHIPPING_METHODS = Row.metadata.tables["shipping_methods"]

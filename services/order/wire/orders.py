@@ -1,15 +1,17 @@
-"""Orders and their documents as messages."""
+"""Orders as messages."""
 
-from services.chassis.errors import invalid
-from services.order.rules.document import Document, FulfillmentKind, Line, PaymentStatus
+from services.order.rules.accounting import Account, Asked, AskedLine, StoreUpdate
+from services.order.rules.filters import Filters
 from services.order.rules.order import Order, OrderKey
+from services.order.rules.return_sales import return_keys
+from services.order.wire.documents import document_message
 from services.order.wire.scalars import (
     money,
     money_message,
-    optional_money,
+    optional_time,
     quantity,
+    quantity_or_none,
     quantity_text,
-    time,
     time_message,
 )
 from tillbridge.errors.v1 import errors_pb2
@@ -19,110 +21,33 @@ from tillbridge.order.v1 import order_pb2 as pb
 
 def order_key(
     merchant_id: str,
-    request: pb.ReportOrderChangeRequest | pb.GetOrderRequest | pb.RetryOrderRequest,
+    request: pb.ReportOrderChangeRequest
+    | pb.GetOrderRequest
+    | pb.RetryOrderRequest
+    | pb.CancelOrderRequest
+    | pb.RefundOrderRequest,
 ) -> OrderKey:
     """Which order a request is about."""
     return OrderKey(merchant_id, request.channel_id, request.order_id)
 
 
-def document(message: pb.OrderDocument) -> Document:
-    """A store's document.
+def order_filters(request: pb.ListOrdersRequest) -> Filters:
+    """Which orders a list is to have.
 
     Raises:
         DomainError: INVALID_FIELD.
     """
-    lines = tuple(
-        _line(line, f"document.lines[{index}]") for index, line in enumerate(message.lines)
-    )
-    seen: set[str] = set()
-    for index, line in enumerate(lines):
-        if line.line_id in seen:
-            raise invalid(f"document.lines[{index}].line_id", "must be unique in the order")
-        seen.add(line.line_id)
-
-    found = Document(
-        order_id=message.order_id,
-        version=message.version,
-        payment_status=PaymentStatus(message.payment_status),
-        lines=lines,
-        total=money(message.total, "document.total"),
-        place_time=time(message.place_time, "document.place_time")
-        if message.HasField("place_time")
-        else None,
-        email=message.email,
-        buyer_name=message.buyer_name,
-        phone=message.phone,
-        payment_method=message.payment_method,
-        payment_processor=message.payment_processor,
-        fulfillment_kind=FulfillmentKind(message.fulfillment_kind),
-        shipping_method=message.shipping_method,
-        outlet_id=message.outlet_id,
-        shipping_price=optional_money(message, "shipping_price", "document.shipping_price"),
-        discount=optional_money(message, "discount", "document.discount"),
-        tax=optional_money(message, "tax", "document.tax"),
-        prices_include_tax=message.prices_include_tax,
-    )
-    _check_one_currency(found)
-    return found
-
-
-def _line(message: pb.OrderLine, field: str) -> Line:
-    return Line(
-        line_id=message.line_id,
-        item_id=message.item_id,
-        sku=message.sku,
-        name=message.name,
-        quantity=quantity(message.quantity, f"{field}.quantity"),
-        unit_price=optional_money(message, "unit_price", f"{field}.unit_price"),
-        tax=optional_money(message, "tax", f"{field}.tax"),
-    )
-
-
-def _check_one_currency(found: Document) -> None:
-    amounts = [found.shipping_price, found.discount, found.tax]
-    for line in found.lines:
-        amounts += [line.unit_price, line.tax]
-    currency = found.total.currency_code
-    other = {amount.currency_code for amount in amounts if amount} - {currency}
-    if other:
-        raise invalid(
-            "document.total", f"is in {currency}, other amounts in {', '.join(sorted(other))}"
-        )
-
-
-def document_message(found: Document, source_document: str = "") -> pb.OrderDocument:
-    """A store's document as a message."""
-    return pb.OrderDocument(
-        order_id=found.order_id,
-        version=found.version,
-        place_time=time_message(found.place_time),
-        email=found.email,
-        buyer_name=found.buyer_name,
-        phone=found.phone,
-        payment_status=pb.PaymentStatus.ValueType(found.payment_status),
-        payment_method=found.payment_method,
-        payment_processor=found.payment_processor,
-        lines=[
-            pb.OrderLine(
-                line_id=line.line_id,
-                item_id=line.item_id,
-                sku=line.sku,
-                name=line.name,
-                quantity=quantity_text(line.quantity),
-                unit_price=money_message(line.unit_price),
-                tax=money_message(line.tax),
-            )
-            for line in found.lines
-        ],
-        fulfillment_kind=pb.FulfillmentKind.ValueType(found.fulfillment_kind),
-        shipping_method=found.shipping_method,
-        outlet_id=found.outlet_id,
-        shipping_price=money_message(found.shipping_price),
-        discount=money_message(found.discount),
-        tax=money_message(found.tax),
-        prices_include_tax=found.prices_include_tax,
-        total=money_message(found.total),
-        source_document=source_document,
+    reason = errors_pb2.ErrorReason.Name(request.waiting_reason).removeprefix("ERROR_REASON_")
+    return Filters(
+        channel_id=request.channel_id,
+        state=request.state,
+        waiting=request.waiting,
+        query=request.query,
+        customer_id=request.customer_id,
+        waiting_reason=reason if request.waiting_reason else "",
+        begin=optional_time(request, "start_time", "start_time"),
+        end=optional_time(request, "end_time", "end_time"),
+        payment_status=request.payment_status,
     )
 
 
@@ -149,6 +74,73 @@ def order_message(order: Order, source_document: str = "") -> pb.Order:
         create_time=time_message(order.create_time),
         update_time=time_message(order.update_time),
         sync_time=time_message(order.sync_time),
+        cancel_time=time_message(order.cancel_time),
+        cancel_reason=order.cancel_reason,
+        paid=money_message(order.paid),
+        refunded=money_message(order.refunded),
+        store_update=_store_update_message(order.store_update),
+    )
+
+
+def whole_order_message(order: Order, source_document: str = "") -> pb.Order:
+    """An order as a message, with what became of its lines and its returns."""
+    message = order_message(order, source_document)
+    message.line_accounts.extend(map(_account_message, _accounts(order)))
+    message.return_sale_ids.extend(key.sale_id for key in return_keys(order))
+    return message
+
+
+def _accounts(order: Order) -> tuple[Account, ...]:
+    """What became of each line; before it is posted nothing has, but it is held."""
+    if order.accounts:
+        return order.accounts.lines
+    if not order.hold or not order.reservation:
+        return ()
+    held = order.hold.resolved
+    pairs = zip(held.lines, held.item_ids, strict=True)
+    return tuple(Account(line.line_id, item_id, line.quantity) for line, item_id in pairs)
+
+
+def _account_message(account: Account) -> pb.LineAccount:
+    return pb.LineAccount(
+        line_id=account.line_id,
+        item_id=account.item_id,
+        ordered=quantity_text(account.ordered),
+        canceled=quantity_text(account.canceled),
+        fulfilled=quantity_text(account.fulfilled),
+        returned=quantity_text(account.returned),
+        restocked=quantity_text(account.restocked),
+    )
+
+
+def _store_update_message(found: StoreUpdate | None) -> pb.StoreUpdate | None:
+    if found is None:
+        return None
+    return pb.StoreUpdate(
+        payment_status=pb.PaymentStatus.ValueType(found.payment_status or 0),
+        fulfillment_status=pb.FulfillmentStatus.ValueType(found.fulfillment_status),
+        tracking_number=found.tracking_number,
+    )
+
+
+def asked(request: pb.RefundOrderRequest) -> Asked:
+    """What is to come back or to be given back.
+
+    Raises:
+        DomainError: INVALID_FIELD.
+    """
+    return Asked(
+        lines=tuple(
+            AskedLine(
+                line.line_id,
+                quantity(line.quantity, f"lines[{index}].quantity"),
+                quantity_or_none(line.not_restocked),
+            )
+            for index, line in enumerate(request.lines)
+        ),
+        outlet_id=request.outlet_id,
+        amount=money(request.amount, "amount") if request.HasField("amount") else None,
+        method=request.method.strip(),
     )
 
 

@@ -10,22 +10,20 @@ from urllib.parse import quote
 
 from services.order.rules.document import Document
 from services.order.rules.order import Allocation, FoundItem, Hold, OrderKey, Reservation
-from services.order.rules.sale import (
-    Channel,
-    FulfillmentPolicy,
-    PostingPolicy,
-    Sale,
-    StockChange,
-)
+from services.order.rules.sale import Channel, FulfillmentPolicy, PostingPolicy, Sale
+from services.order.rules.stock import StockChange
 from services.order.wire.scalars import quantity, quantity_text, time_message
+from services.order.wire.shipping import storefront
 from tillbridge.catalog.v1 import catalog_pb2
 from tillbridge.catalog.v1 import events_pb2 as catalog_events_pb2
 from tillbridge.customer.v1 import customer_pb2
 from tillbridge.customer.v1 import events_pb2 as customer_events_pb2
 from tillbridge.errors.v1 import errors_pb2
 from tillbridge.inventory.v1 import channels_pb2, inventory_pb2
+from tillbridge.inventory.v1 import events_pb2 as inventory_events_pb2
 
 REQUEST_ID_MAX = 128
+CAUSE_MAX = 200
 
 
 def request_id(*names: str) -> str:
@@ -46,6 +44,13 @@ def resolve_items(found: Document) -> catalog_pb2.ResolveItemsRequest:
         references=[
             catalog_pb2.ItemReference(item_id=line.item_id, sku=line.sku) for line in found.lines
         ]
+    )
+
+
+def resolve_skus(skus: Sequence[str]) -> catalog_pb2.ResolveItemsRequest:
+    """Asks for the items with these SKUs."""
+    return catalog_pb2.ResolveItemsRequest(
+        references=[catalog_pb2.ItemReference(sku=sku) for sku in skus]
     )
 
 
@@ -139,23 +144,24 @@ def commit_reservation(
 
 
 def adjust_stock(found: Sale, change: StockChange) -> inventory_pb2.AdjustStockRequest:
-    """Takes the stock of a till's sale."""
-    kind, name = (
-        (inventory_pb2.MOVEMENT_KIND_POS_RETURN, "returned")
-        if change.returned
-        else (inventory_pb2.MOVEMENT_KIND_POS_SALE, "sold")
-    )
+    """Moves the stock that a sale moves by itself."""
+    cause = f"sale {found.key.sale_id}"
+    if found.order_id:
+        refund = f", refund {found.refund_id}" if found.refund_id else ""
+        cause = f"order {found.order_id}{refund}"[:CAUSE_MAX]
     return inventory_pb2.AdjustStockRequest(
-        request_id=request_id("sale", found.key.sale_id, "stock", name),
-        kind=kind,
+        request_id=request_id("sale", found.key.sale_id, "stock", change.name),
+        kind=inventory_pb2.MovementKind.ValueType(change.kind),
         lines=[
             inventory_pb2.Adjustment(
-                item_id=item_id, outlet_id=found.outlet_id, quantity=quantity_text(thousandths)
+                item_id=movement.item_id,
+                outlet_id=movement.outlet_id,
+                quantity=quantity_text(movement.quantity),
             )
-            for item_id, thousandths in change.lines
+            for movement in change.movements
         ],
-        cause=f"sale {found.key.sale_id}",
-        observe_time=time_message(found.sale_time),
+        cause=cause,
+        observe_time=time_message(found.sale_time) if change.dated else None,
     )
 
 
@@ -170,6 +176,8 @@ def channel(message: channels_pb2.Channel) -> Channel:
         outlet_id=message.register_outlet_id
         or message.primary_outlet_id
         or next(iter(message.connected_outlet_ids), ""),
+        post_sales=policies.post_sales,
+        storefront=storefront(message),
     )
 
 
@@ -183,3 +191,8 @@ def unblocked_orders(
 ) -> Iterable[OrderKey]:
     """The orders that may go on."""
     return [OrderKey(merchant_id, message.channel_id, order_id) for order_id in message.order_ids]
+
+
+def online_quantity(message: inventory_events_pb2.OnlineStockChanged) -> int | None:
+    """How much a channel may sell of an item, in thousandths; None is no limit."""
+    return None if message.unlimited else message.quantity * 1000

@@ -7,8 +7,9 @@ from google.type.money_pb2 import Money as MoneyMessage
 
 from services.chassis.errors import invalid
 from services.order.rules.document import NANOS, Money
+from services.order.rules.recorded import UNTOLD
+from services.order.rules.refused import RefusedSale
 from services.order.rules.sale import (
-    UNTOLD,
     Payment,
     PaymentSum,
     Sale,
@@ -17,13 +18,14 @@ from services.order.rules.sale import (
     SaleOrigin,
     SaleState,
 )
+from services.order.wire.money import charge_messages, charges, discount_messages, discounts
 from services.order.wire.scalars import (
     money,
     money_message,
     optional_money,
+    optional_time,
     quantity,
     quantity_text,
-    time,
     time_message,
 )
 from tillbridge.order.v1 import events_pb2
@@ -37,7 +39,6 @@ def sale(request: pb.RecordSaleRequest, merchant_id: str) -> Sale:
         DomainError: INVALID_FIELD.
     """
     message = request.sale
-
     return Sale(
         key=SaleKey(merchant_id, message.sale_id),
         origin=SaleOrigin.TILL,
@@ -46,19 +47,11 @@ def sale(request: pb.RecordSaleRequest, merchant_id: str) -> Sale:
             _sale_line(line, f"sale.lines[{index}]") for index, line in enumerate(message.lines)
         ),
         payments=tuple(
-            Payment(
-                payment.method,
-                money(payment.amount, f"sale.payments[{index}].amount"),
-                time(payment.pay_time, f"sale.payments[{index}].pay_time")
-                if payment.HasField("pay_time")
-                else UNTOLD,
-            )
+            _payment(payment, f"sale.payments[{index}]")
             for index, payment in enumerate(message.payments)
         ),
         total=money(message.total, "sale.total"),
-        sale_time=time(message.sale_time, "sale.sale_time")
-        if message.HasField("sale_time")
-        else UNTOLD,
+        sale_time=optional_time(message, "sale_time", "sale.sale_time") or UNTOLD,
         outlet_id=message.outlet_id,
         register_id=message.register_id,
         customer_id=message.customer_id,
@@ -69,6 +62,18 @@ def sale(request: pb.RecordSaleRequest, merchant_id: str) -> Sale:
         note=message.note,
         mirrored=request.mirrored,
         version=request.version,
+        discounts=discounts(message.discounts, "sale.discounts"),
+        charges=charges(message.charges, "sale.charges"),
+        shipping_tax=optional_money(message, "shipping_tax", "sale.shipping_tax"),
+        return_for=message.return_for,
+    )
+
+
+def _payment(message: pb.SalePayment, field: str) -> Payment:
+    return Payment(
+        message.method,
+        money(message.amount, f"{field}.amount"),
+        optional_time(message, "pay_time", f"{field}.pay_time") or UNTOLD,
     )
 
 
@@ -79,6 +84,9 @@ def _sale_line(message: pb.SaleLine, field: str) -> SaleLine:
         optional_money(message, "unit_price", f"{field}.unit_price"),
         optional_money(message, "tax", f"{field}.tax"),
         message.name,
+        optional_money(message, "discount", f"{field}.discount"),
+        outlet_id=message.outlet_id,
+        not_restocked=message.not_restocked,
     )
 
 
@@ -93,16 +101,7 @@ def sale_message(found: Sale) -> pb.Sale:
         register_id=found.register_id,
         customer_id=found.customer_id,
         state=pb.SaleState.ValueType(found.state),
-        lines=[
-            pb.SaleLine(
-                item_id=line.item_id,
-                quantity=quantity_text(line.quantity),
-                unit_price=money_message(line.unit_price),
-                tax=money_message(line.tax),
-                name=line.name,
-            )
-            for line in found.lines
-        ],
+        lines=[_line_message(line) for line in found.lines],
         payments=[
             pb.SalePayment(
                 method=payment.method,
@@ -124,7 +123,32 @@ def sale_message(found: Sale) -> pb.Sale:
         note=found.note,
         stock_pending=found.stock.pending,
         stock_error=found.stock.error,
+        return_for=found.return_for,
+        discounts=discount_messages(found.discounts),
+        charges=charge_messages(found.charges),
+        shipping_tax=money_message(found.shipping_tax),
+        difference=money_message(found.difference),
+        refund_id=found.refund_id,
     )
+
+
+def _line_message(line: SaleLine) -> pb.SaleLine:
+    return pb.SaleLine(
+        item_id=line.item_id,
+        quantity=quantity_text(line.quantity),
+        unit_price=money_message(line.unit_price),
+        tax=money_message(line.tax),
+        name=line.name,
+        discount=money_message(line.discount),
+        line_id=line.line_id,
+        outlet_id=line.outlet_id,
+        not_restocked=line.not_restocked,
+    )
+
+
+def refused_sale(request: pb.ReportSaleRefusedRequest, key: SaleKey, now: datetime) -> RefusedSale:
+    """A sale that could not be copied."""
+    return RefusedSale(key, request.version, request.reason, request.message, now)
 
 
 def sale_changed(found: Sale) -> events_pb2.SaleChanged:
@@ -164,6 +188,9 @@ def payment_sum_message(found: PaymentSum) -> pb.PaymentSum:
         outlet_id=found.outlet_id,
         amount=_sum_message(found.currency_code, found.units, found.nanos),
         count=found.count,
+        refunded=_sum_message(found.currency_code, found.refunded_units, found.refunded_nanos)
+        if found.refunded_units or found.refunded_nanos
+        else None,
     )
 
 

@@ -1,19 +1,21 @@
 """Quantities, amounts and times."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money as MoneyMessage
 
 from services.chassis.errors import invalid
+from services.chassis.plumbing import EPOCH
 from services.order.rules.document import NANOS, Money
 
 UNITS_MAX = 9_000_000_000
 """The largest amount, so that it fits a column in billionths."""
 
 _CURRENCY = re.compile(r"[A-Z]{3}")
+_SECOND = timedelta(seconds=1)
 
 
 def quantity(text: str, field: str) -> int:
@@ -28,6 +30,11 @@ def quantity(text: str, field: str) -> int:
     if not thousandths:
         raise invalid(field, "must not be zero")
     return sign * thousandths
+
+
+def quantity_or_none(text: str) -> int:
+    """Thousandths of decimal text that the contract's pattern has let through; empty is 0."""
+    return quantity(text, "") if text.strip("0.") else 0
 
 
 def quantity_text(thousandths: int) -> str:
@@ -82,10 +89,19 @@ def time(message: Timestamp, field: str) -> datetime:
         raise invalid(field, "must be a time in the years 1 to 9999") from error
 
 
+def optional_time(message: Message, name: str, field: str) -> datetime | None:
+    """The time in a message's field `name`; None when it is absent.
+
+    Raises:
+        DomainError: INVALID_FIELD.
+    """
+    return time(getattr(message, name), field) if message.HasField(name) else None
+
+
 def time_message(moment: datetime | None) -> Timestamp | None:
     """A time as a message; None stays None."""
     if moment is None:
         return None
-    message = Timestamp()
-    message.FromDatetime(moment)
-    return message
+    # By hand, since Timestamp.FromDatetime takes five times as long.
+    seconds, rest = divmod(moment - EPOCH, _SECOND)
+    return Timestamp(seconds=seconds, nanos=rest.microseconds * 1000)

@@ -56,6 +56,8 @@ class _AttentionCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Attent
     """The total of posted sales differs from the sum of their parts."""
     ATTENTION_CAUSE_COUNTS_HELD: _AttentionCause.ValueType  # 14
     """Counts would leave nothing of more of an outlet's items than the set share (BEY-10)."""
+    ATTENTION_CAUSE_SALE_REFUSED: _AttentionCause.ValueType  # 15
+    """Sales of the outside point of sale could not be copied here."""
 
 class AttentionCause(_AttentionCause, metaclass=_AttentionCauseEnumTypeWrapper):
     """Why something cannot go on."""
@@ -90,6 +92,8 @@ ATTENTION_CAUSE_SALE_DIFFERS: AttentionCause.ValueType  # 13
 """The total of posted sales differs from the sum of their parts."""
 ATTENTION_CAUSE_COUNTS_HELD: AttentionCause.ValueType  # 14
 """Counts would leave nothing of more of an outlet's items than the set share (BEY-10)."""
+ATTENTION_CAUSE_SALE_REFUSED: AttentionCause.ValueType  # 15
+"""Sales of the outside point of sale could not be copied here."""
 Global___AttentionCause: _TypeAlias = AttentionCause  # noqa: Y015
 
 class _AttentionDecision:

@@ -366,7 +366,10 @@ class ChannelPolicies(_message.Message):
     accept_store_stock_edits: _builtins.bool
     """Whether a level that is typed in the store becomes an adjustment in the point of sale (INV-10)."""
     silent_after_s: _builtins.int
-    """After how many seconds without any word of it an outlet counts as silent; 0 means never (BEY-12)."""
+    """After how many seconds without any word of it an outlet counts as silent; 0 means never (BEY-12).
+    The gateway tells of an outlet once an hour even if nothing moves there: with less than that, one
+    that is only quiet counts as silent too.
+    """
     silent_quantity: _builtins.str
     """What an outlet that is silent gives at most, of each item; decimal text, empty means nothing."""
     post_sales: _builtins.bool

@@ -22,19 +22,22 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from tillbridge.inventory.v1 import inventory_pb2 as tillbridge_dot_inventory_dot_v1_dot_inventory__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tillbridge/inventory/v1/events.proto\x12\x17tillbridge.inventory.v1\"o\n\x12OnlineStockChanged\x12\x12\n\nchannel_id\x18\x01 \x01(\t\x12\x0f\n\x07item_id\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\x03\x12\x11\n\tunlimited\x18\x04 \x01(\x08\x12\x0f\n\x07version\x18\x05 \x01(\x03\"5\n\x0e\x43hannelChanged\x12\x12\n\nchannel_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"\'\n\x11\x43onnectionChanged\x12\x12\n\nchannel_id\x18\x01 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$tillbridge/inventory/v1/events.proto\x12\x17tillbridge.inventory.v1\x1a\'tillbridge/inventory/v1/inventory.proto\"o\n\x12OnlineStockChanged\x12\x12\n\nchannel_id\x18\x01 \x01(\t\x12\x0f\n\x07item_id\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\x03\x12\x11\n\tunlimited\x18\x04 \x01(\x08\x12\x0f\n\x07version\x18\x05 \x01(\x03\"V\n\x0e\x43hannelChanged\x12\x12\n\nchannel_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\x12\x1f\n\x17\x64isconnected_outlet_ids\x18\x03 \x03(\t\"\'\n\x11\x43onnectionChanged\x12\x12\n\nchannel_id\x18\x01 \x01(\t\"d\n\x12ReservationChanged\x12\x39\n\x0breservation\x18\x01 \x01(\x0b\x32$.tillbridge.inventory.v1.Reservation\x12\x13\n\x0bincident_id\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tillbridge.inventory.v1.events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ONLINESTOCKCHANGED']._serialized_start=65
-  _globals['_ONLINESTOCKCHANGED']._serialized_end=176
-  _globals['_CHANNELCHANGED']._serialized_start=178
-  _globals['_CHANNELCHANGED']._serialized_end=231
-  _globals['_CONNECTIONCHANGED']._serialized_start=233
-  _globals['_CONNECTIONCHANGED']._serialized_end=272
+  _globals['_ONLINESTOCKCHANGED']._serialized_start=106
+  _globals['_ONLINESTOCKCHANGED']._serialized_end=217
+  _globals['_CHANNELCHANGED']._serialized_start=219
+  _globals['_CHANNELCHANGED']._serialized_end=305
+  _globals['_CONNECTIONCHANGED']._serialized_start=307
+  _globals['_CONNECTIONCHANGED']._serialized_end=346
+  _globals['_RESERVATIONCHANGED']._serialized_start=348
+  _globals['_RESERVATIONCHANGED']._serialized_end=448
 # @@protoc_insertion_point(module_scope)

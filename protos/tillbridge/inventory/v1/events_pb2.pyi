@@ -3,8 +3,11 @@
 isort:skip_file
 What the inventory service tells on its feed."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
+from tillbridge.inventory.v1 import inventory_pb2 as _inventory_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -66,19 +69,25 @@ class ChannelChanged(_message.Message):
 
     CHANNEL_ID_FIELD_NUMBER: _builtins.int
     CREATED_FIELD_NUMBER: _builtins.int
+    DISCONNECTED_OUTLET_IDS_FIELD_NUMBER: _builtins.int
     channel_id: _builtins.str
     """The channel."""
     created: _builtins.bool
     """Whether it is new."""
+    @_builtins.property
+    def disconnected_outlet_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The outlets that fed it before this change and do not any more."""
+
     def __init__(
         self,
         *,
         channel_id: _builtins.str = ...,
         created: _builtins.bool = ...,
+        disconnected_outlet_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "created", b"created"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "created", b"created", "disconnected_outlet_ids", b"disconnected_outlet_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -105,3 +114,33 @@ class ConnectionChanged(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConnectionChanged: _TypeAlias = ConnectionChanged  # noqa: Y015
+
+@_typing.final
+class ReservationChanged(_message.Message):
+    """An operator has dealt with an incident: what an order holds lies at other outlets now, or it holds
+    nothing any more (BEY-04). Subject: `reservation/<reservation_id>`.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESERVATION_FIELD_NUMBER: _builtins.int
+    INCIDENT_ID_FIELD_NUMBER: _builtins.int
+    incident_id: _builtins.str
+    """The incident."""
+    @_builtins.property
+    def reservation(self) -> _inventory_pb2.Reservation:
+        """The reservation as it is now: its state, and which outlet gives which part."""
+
+    def __init__(
+        self,
+        *,
+        reservation: _inventory_pb2.Reservation | None = ...,
+        incident_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reservation", b"reservation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["incident_id", b"incident_id", "reservation", b"reservation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReservationChanged: _TypeAlias = ReservationChanged  # noqa: Y015

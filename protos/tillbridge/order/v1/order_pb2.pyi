@@ -1962,6 +1962,63 @@ class ReportSalePostedResponse(_message.Message):
 Global___ReportSalePostedResponse: _TypeAlias = ReportSalePostedResponse  # noqa: Y015
 
 @_typing.final
+class ReportSaleRefusedRequest(_message.Message):
+    """Request of ReportSaleRefused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SALE_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller, unique per change; a repeat is answered as the first time."""
+    sale_id: _builtins.str
+    """The sale's id in the outside point of sale."""
+    version: _builtins.int
+    """Its version there; 0 when it has none or it is not known."""
+    reason: _builtins.str
+    """Why, as a reason of `tillbridge.errors.v1.ErrorReason` without its prefix, such as
+    `SALE_EXISTS`.
+    """
+    message: _builtins.str
+    """The same in words."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        sale_id: _builtins.str = ...,
+        version: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "reason", b"reason", "request_id", b"request_id", "sale_id", b"sale_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportSaleRefusedRequest: _TypeAlias = ReportSaleRefusedRequest  # noqa: Y015
+
+@_typing.final
+class ReportSaleRefusedResponse(_message.Message):
+    """Response of ReportSaleRefused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportSaleRefusedResponse: _TypeAlias = ReportSaleRefusedResponse  # noqa: Y015
+
+@_typing.final
 class GetSaleRequest(_message.Message):
     """Request of GetSale."""
 

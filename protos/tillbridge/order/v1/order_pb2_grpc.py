@@ -90,6 +90,11 @@ class OrderServiceStub:
                 request_serializer=tillbridge_dot_order_dot_v1_dot_order__pb2.ReportSalePostedRequest.SerializeToString,
                 response_deserializer=tillbridge_dot_order_dot_v1_dot_order__pb2.ReportSalePostedResponse.FromString,
                 _registered_method=True)
+        self.ReportSaleRefused = channel.unary_unary(
+                '/tillbridge.order.v1.OrderService/ReportSaleRefused',
+                request_serializer=tillbridge_dot_order_dot_v1_dot_order__pb2.ReportSaleRefusedRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_order_dot_v1_dot_order__pb2.ReportSaleRefusedResponse.FromString,
+                _registered_method=True)
         self.GetSale = channel.unary_unary(
                 '/tillbridge.order.v1.OrderService/GetSale',
                 request_serializer=tillbridge_dot_order_dot_v1_dot_order__pb2.GetSaleRequest.SerializeToString,
@@ -174,8 +179,8 @@ class OrderServiceServicer:
         posted, all that is held is given free. After it, open fulfillments are canceled and what they
         still held goes back to the outlets that gave it: the sale becomes VOIDED where nothing was paid
         or handed over, else a return sale is written. Gives no money back: RefundOrder does. While
-        a step is under way the order is canceled right after it. Again, it changes nothing.
-        Errors: ORDER_NOT_FOUND, NOTHING_TO_CANCEL (all was handed over), REQUEST_ID_REUSED.
+        a step is under way the order is canceled right after it. Again, it changes nothing. What was
+        handed over whole is refused. Errors: ORDER_NOT_FOUND, NOTHING_TO_CANCEL, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -207,6 +212,15 @@ class OrderServiceServicer:
         """Records that an online order's sale was written to the outside point of sale, or that it could
         not be. After the first success the order's hold ends as CommitReservation says.
         Errors: SALE_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportSaleRefused(self, request, context):
+        """Keeps that a sale of the outside point of sale could not be copied here, and why, until it can be
+        or RetryOrders lets it go; meanwhile ListAttention tells of it. An older version than one that
+        was copied or refused changes nothing. Errors: REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -290,6 +304,11 @@ def add_OrderServiceServicer_to_server(servicer, server):
                     servicer.ReportSalePosted,
                     request_deserializer=tillbridge_dot_order_dot_v1_dot_order__pb2.ReportSalePostedRequest.FromString,
                     response_serializer=tillbridge_dot_order_dot_v1_dot_order__pb2.ReportSalePostedResponse.SerializeToString,
+            ),
+            'ReportSaleRefused': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportSaleRefused,
+                    request_deserializer=tillbridge_dot_order_dot_v1_dot_order__pb2.ReportSaleRefusedRequest.FromString,
+                    response_serializer=tillbridge_dot_order_dot_v1_dot_order__pb2.ReportSaleRefusedResponse.SerializeToString,
             ),
             'GetSale': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSale,
@@ -605,6 +624,33 @@ class OrderService:
             '/tillbridge.order.v1.OrderService/ReportSalePosted',
             tillbridge_dot_order_dot_v1_dot_order__pb2.ReportSalePostedRequest.SerializeToString,
             tillbridge_dot_order_dot_v1_dot_order__pb2.ReportSalePostedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportSaleRefused(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.order.v1.OrderService/ReportSaleRefused',
+            tillbridge_dot_order_dot_v1_dot_order__pb2.ReportSaleRefusedRequest.SerializeToString,
+            tillbridge_dot_order_dot_v1_dot_order__pb2.ReportSaleRefusedResponse.FromString,
             options,
             channel_credentials,
             insecure,

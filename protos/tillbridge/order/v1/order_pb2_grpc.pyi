@@ -66,8 +66,8 @@ class OrderServiceStub:
     posted, all that is held is given free. After it, open fulfillments are canceled and what they
     still held goes back to the outlets that gave it: the sale becomes VOIDED where nothing was paid
     or handed over, else a return sale is written. Gives no money back: RefundOrder does. While
-    a step is under way the order is canceled right after it. Again, it changes nothing.
-    Errors: ORDER_NOT_FOUND, NOTHING_TO_CANCEL (all was handed over), REQUEST_ID_REUSED.
+    a step is under way the order is canceled right after it. Again, it changes nothing. What was
+    handed over whole is refused. Errors: ORDER_NOT_FOUND, NOTHING_TO_CANCEL, REQUEST_ID_REUSED.
     """
     RefundOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.RefundOrderRequest, _order_pb2.RefundOrderResponse]
     """Gives money back, takes goods back, or both, and puts back into stock what is named, once
@@ -87,6 +87,11 @@ class OrderServiceStub:
     """Records that an online order's sale was written to the outside point of sale, or that it could
     not be. After the first success the order's hold ends as CommitReservation says.
     Errors: SALE_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
+    """
+    ReportSaleRefused: _grpc.UnaryUnaryMultiCallable[_order_pb2.ReportSaleRefusedRequest, _order_pb2.ReportSaleRefusedResponse]
+    """Keeps that a sale of the outside point of sale could not be copied here, and why, until it can be
+    or RetryOrders lets it go; meanwhile ListAttention tells of it. An older version than one that
+    was copied or refused changes nothing. Errors: REQUEST_ID_REUSED.
     """
     GetSale: _grpc.UnaryUnaryMultiCallable[_order_pb2.GetSaleRequest, _order_pb2.GetSaleResponse]
     """Returns one sale. Errors: SALE_NOT_FOUND."""
@@ -133,8 +138,8 @@ class OrderServiceAsyncStub(OrderServiceStub):
     posted, all that is held is given free. After it, open fulfillments are canceled and what they
     still held goes back to the outlets that gave it: the sale becomes VOIDED where nothing was paid
     or handed over, else a return sale is written. Gives no money back: RefundOrder does. While
-    a step is under way the order is canceled right after it. Again, it changes nothing.
-    Errors: ORDER_NOT_FOUND, NOTHING_TO_CANCEL (all was handed over), REQUEST_ID_REUSED.
+    a step is under way the order is canceled right after it. Again, it changes nothing. What was
+    handed over whole is refused. Errors: ORDER_NOT_FOUND, NOTHING_TO_CANCEL, REQUEST_ID_REUSED.
     """
     RefundOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.RefundOrderRequest, _order_pb2.RefundOrderResponse]  # type: ignore[assignment]
     """Gives money back, takes goods back, or both, and puts back into stock what is named, once
@@ -154,6 +159,11 @@ class OrderServiceAsyncStub(OrderServiceStub):
     """Records that an online order's sale was written to the outside point of sale, or that it could
     not be. After the first success the order's hold ends as CommitReservation says.
     Errors: SALE_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
+    """
+    ReportSaleRefused: _aio.UnaryUnaryMultiCallable[_order_pb2.ReportSaleRefusedRequest, _order_pb2.ReportSaleRefusedResponse]  # type: ignore[assignment]
+    """Keeps that a sale of the outside point of sale could not be copied here, and why, until it can be
+    or RetryOrders lets it go; meanwhile ListAttention tells of it. An older version than one that
+    was copied or refused changes nothing. Errors: REQUEST_ID_REUSED.
     """
     GetSale: _aio.UnaryUnaryMultiCallable[_order_pb2.GetSaleRequest, _order_pb2.GetSaleResponse]  # type: ignore[assignment]
     """Returns one sale. Errors: SALE_NOT_FOUND."""
@@ -245,8 +255,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         posted, all that is held is given free. After it, open fulfillments are canceled and what they
         still held goes back to the outlets that gave it: the sale becomes VOIDED where nothing was paid
         or handed over, else a return sale is written. Gives no money back: RefundOrder does. While
-        a step is under way the order is canceled right after it. Again, it changes nothing.
-        Errors: ORDER_NOT_FOUND, NOTHING_TO_CANCEL (all was handed over), REQUEST_ID_REUSED.
+        a step is under way the order is canceled right after it. Again, it changes nothing. What was
+        handed over whole is refused. Errors: ORDER_NOT_FOUND, NOTHING_TO_CANCEL, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod
@@ -284,6 +294,17 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         """Records that an online order's sale was written to the outside point of sale, or that it could
         not be. After the first success the order's hold ends as CommitReservation says.
         Errors: SALE_NOT_FOUND, INVALID_FIELD, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def ReportSaleRefused(
+        self,
+        request: _order_pb2.ReportSaleRefusedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_pb2.ReportSaleRefusedResponse, _abc.Awaitable[_order_pb2.ReportSaleRefusedResponse]]:
+        """Keeps that a sale of the outside point of sale could not be copied here, and why, until it can be
+        or RetryOrders lets it go; meanwhile ListAttention tells of it. An older version than one that
+        was copied or refused changes nothing. Errors: REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod

@@ -69,7 +69,7 @@ class _UnavailableReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Una
     UNAVAILABLE_REASON_MINIMUM_SUBTOTAL: _UnavailableReason.ValueType  # 3
     """The goods are worth too little."""
     UNAVAILABLE_REASON_NO_RATE: _UnavailableReason.ValueType  # 4
-    """Its table has no price for this cart."""
+    """Its table has no price for this cart, or its prices are in another currency."""
     UNAVAILABLE_REASON_CLOSED: _UnavailableReason.ValueType  # 5
     """Nobody can come within the next year."""
     UNAVAILABLE_REASON_SHORT_STOCK: _UnavailableReason.ValueType  # 6
@@ -89,7 +89,7 @@ UNAVAILABLE_REASON_ADDRESS: UnavailableReason.ValueType  # 2
 UNAVAILABLE_REASON_MINIMUM_SUBTOTAL: UnavailableReason.ValueType  # 3
 """The goods are worth too little."""
 UNAVAILABLE_REASON_NO_RATE: UnavailableReason.ValueType  # 4
-"""Its table has no price for this cart."""
+"""Its table has no price for this cart, or its prices are in another currency."""
 UNAVAILABLE_REASON_CLOSED: UnavailableReason.ValueType  # 5
 """Nobody can come within the next year."""
 UNAVAILABLE_REASON_SHORT_STOCK: UnavailableReason.ValueType  # 6
@@ -128,9 +128,9 @@ class ShippingMethod(_message.Message):
     method_id: _builtins.str
     """Chosen by the caller, unique in the channel."""
     name: _builtins.str
-    """Name as buyers see it."""
+    """Name as buyers see it; never empty."""
     kind: _order_pb2.FulfillmentKind.ValueType
-    """How goods reach the buyer."""
+    """How goods reach the buyer; never unspecified."""
     outlet_id: _builtins.str
     """The outlet it is tied to (SHP-01); empty means the channel's own: the register's or the primary
     outlet (SHP-02).
@@ -589,22 +589,28 @@ class ListShippingMethodsRequest(_message.Message):
     CHANNEL_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    OUTLET_ID_FIELD_NUMBER: _builtins.int
     channel_id: _builtins.str
     """The channel."""
     page_size: _builtins.int
     """At most this many; 0 means 100."""
     page_token: _builtins.str
     """`next_page_token` of the page before; empty for the first."""
+    outlet_id: _builtins.str
+    """Only those that are tied to this outlet, such as the ones that its disconnection would concern
+    (BEY-03); empty means all.
+    """
     def __init__(
         self,
         *,
         channel_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        outlet_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "outlet_id", b"outlet_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -67,8 +67,8 @@ class ShippingServiceServicer:
     """
 
     def CreateShippingMethod(self, request, context):
-        """Creates a method. Errors: CHANNEL_NOT_FOUND, OUTLET_NOT_CONNECTED (only a connected outlet may
-        be tied), SHIPPING_METHOD_EXISTS, INVALID_FIELD, REQUEST_ID_REUSED.
+        """Creates a method. Only a connected outlet may be tied. Errors: CHANNEL_NOT_FOUND,
+        OUTLET_NOT_CONNECTED, SHIPPING_METHOD_EXISTS, INVALID_FIELD, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

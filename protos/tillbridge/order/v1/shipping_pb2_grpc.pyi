@@ -34,8 +34,8 @@ class ShippingServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ShippingServiceAsyncStub: ...
     CreateShippingMethod: _grpc.UnaryUnaryMultiCallable[_shipping_pb2.CreateShippingMethodRequest, _shipping_pb2.CreateShippingMethodResponse]
-    """Creates a method. Errors: CHANNEL_NOT_FOUND, OUTLET_NOT_CONNECTED (only a connected outlet may
-    be tied), SHIPPING_METHOD_EXISTS, INVALID_FIELD, REQUEST_ID_REUSED.
+    """Creates a method. Only a connected outlet may be tied. Errors: CHANNEL_NOT_FOUND,
+    OUTLET_NOT_CONNECTED, SHIPPING_METHOD_EXISTS, INVALID_FIELD, REQUEST_ID_REUSED.
     """
     UpdateShippingMethod: _grpc.UnaryUnaryMultiCallable[_shipping_pb2.UpdateShippingMethodRequest, _shipping_pb2.UpdateShippingMethodResponse]
     """Changes what `update_mask` names; `enabled` switches it on again by hand (SHP-05).
@@ -61,8 +61,8 @@ class ShippingServiceAsyncStub(ShippingServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateShippingMethod: _aio.UnaryUnaryMultiCallable[_shipping_pb2.CreateShippingMethodRequest, _shipping_pb2.CreateShippingMethodResponse]  # type: ignore[assignment]
-    """Creates a method. Errors: CHANNEL_NOT_FOUND, OUTLET_NOT_CONNECTED (only a connected outlet may
-    be tied), SHIPPING_METHOD_EXISTS, INVALID_FIELD, REQUEST_ID_REUSED.
+    """Creates a method. Only a connected outlet may be tied. Errors: CHANNEL_NOT_FOUND,
+    OUTLET_NOT_CONNECTED, SHIPPING_METHOD_EXISTS, INVALID_FIELD, REQUEST_ID_REUSED.
     """
     UpdateShippingMethod: _aio.UnaryUnaryMultiCallable[_shipping_pb2.UpdateShippingMethodRequest, _shipping_pb2.UpdateShippingMethodResponse]  # type: ignore[assignment]
     """Changes what `update_mask` names; `enabled` switches it on again by hand (SHP-05).
@@ -91,8 +91,8 @@ class ShippingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _shipping_pb2.CreateShippingMethodRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_shipping_pb2.CreateShippingMethodResponse, _abc.Awaitable[_shipping_pb2.CreateShippingMethodResponse]]:
-        """Creates a method. Errors: CHANNEL_NOT_FOUND, OUTLET_NOT_CONNECTED (only a connected outlet may
-        be tied), SHIPPING_METHOD_EXISTS, INVALID_FIELD, REQUEST_ID_REUSED.
+        """Creates a method. Only a connected outlet may be tied. Errors: CHANNEL_NOT_FOUND,
+        OUTLET_NOT_CONNECTED, SHIPPING_METHOD_EXISTS, INVALID_FIELD, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod

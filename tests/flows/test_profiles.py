@@ -1,0 +1,24 @@
+"""The scenario of docs/profiles.md gives what the page says, on both databases."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.flows.profiles import PAGE, configured, played, table
+
+
+@pytest.mark.rule("ORD-01")
+@pytest.mark.rule("ORD-02")
+@pytest.mark.rule("ORD-03")
+@pytest.mark.rule("ORD-04")
+@pytest.mark.rule("ORD-08")
+@pytest.mark.rule("ORD-10")
+@pytest.mark.rule("ORD-13")
+@pytest.mark.rule("INV-06")
+@pytest.mark.rule("INV-12")
+@pytest.mark.rule("SHP-02")
+@pytest.mark.rule("SHP-05")
+@pytest.mark.rule("BEY-13")
+async def test_one_scenario_under_each_profile(tmp_path: Path, database_url: str) -> None:
+    found = table(await played(configured(tmp_path, database_url)))
+    assert found in PAGE.read_text(), "python -m tests.flows.profiles writes the page"
