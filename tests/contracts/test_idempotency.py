@@ -42,6 +42,7 @@ from tests.harness import (
     settings,
 )
 from tillbridge.options.v1 import options_pb2
+from tillbridge.order.v1.events_pb2 import OrderChanged
 
 PARALLEL = 64
 LATER = timedelta(days=6)
@@ -57,6 +58,10 @@ ALL = {
     for service in load().services
     for method in service.methods
 }
+
+
+HINT = OrderChanged.DESCRIPTOR.full_name
+"""Not counted: a run tells it whenever it is woken and waits again, which is a matter of timing."""
 
 
 @dataclass(slots=True)
@@ -100,6 +105,8 @@ def _sums(connection: Connection, table: Table, merchant: str) -> tuple[int, ...
         for column in numbers
     ]
     found = select(func.count(), *sums).where(table.c.merchant_id == merchant)
+    if table.name == "outbox":
+        found = found.where(table.c.type != HINT)
     return tuple(int(number or 0) for number in connection.execute(found).one())
 
 

@@ -1,9 +1,12 @@
 """The scenario of docs/profiles.md gives what the page says, on both databases."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from services.chassis.settings import CONTEXTS
+from tests.conftest import new_database
 from tests.flows.profiles import PAGE, configured, played, table
 
 
@@ -19,6 +22,13 @@ from tests.flows.profiles import PAGE, configured, played, table
 @pytest.mark.rule("SHP-02")
 @pytest.mark.rule("SHP-05")
 @pytest.mark.rule("BEY-13")
-async def test_one_scenario_under_each_profile(tmp_path: Path, database_url: str) -> None:
-    found = table(await played(configured(tmp_path, database_url)))
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_one_scenario_under_each_profile(postgres: str, tmp_path: Path, kind: str) -> None:
+    with ExitStack() as stack:
+        databases = {
+            name: stack.enter_context(new_database(postgres))
+            for name in CONTEXTS
+            if kind == "postgresql"
+        }
+        found = table(await played(configured(tmp_path), databases))
     assert found in PAGE.read_text(), "python -m tests.flows.profiles writes the page"

@@ -18,7 +18,6 @@ _AS_GOOD = {
     FulfillmentStatus.SHIPPED: frozenset(
         {FulfillmentStatus.OUT_FOR_DELIVERY, FulfillmentStatus.DELIVERED}
     ),
-    FulfillmentStatus.AWAITING_PROCESSING: frozenset({FulfillmentStatus.UNSPECIFIED}),
 }
 """What a store may show instead: where a parcel is by now is the carrier's and the store's word."""
 
@@ -71,7 +70,7 @@ def _fulfillment_status(case: Case) -> FulfillmentStatus:
     if states <= {FulfillmentState.PACKED, FulfillmentState.FULFILLED} and _pickup(going):
         return FulfillmentStatus.READY_FOR_PICKUP
     if states == {FulfillmentState.NEW}:
-        return FulfillmentStatus.AWAITING_PROCESSING
+        return FulfillmentStatus.UNSPECIFIED  # nobody has begun: what the store says holds
     return FulfillmentStatus.PROCESSING
 
 
