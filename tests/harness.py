@@ -1,10 +1,14 @@
 """Running a real service in a test: its own database, its own port, its own token."""
 
 import asyncio
+import atexit
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 import grpc
@@ -73,12 +77,34 @@ async def connected(address: str, within_s: float = CONNECTED_S) -> grpc.aio.Cha
     return channel
 
 
+def _migrated(name: Context, url: str) -> None:
+    """Brings a database to what the service needs. A new SQLite file is a copy of one that was
+    migrated before: most tests need one, and only the tests of migrations are about making it.
+    """
+    path = Path(url.removeprefix("sqlite:///"))
+    if not url.startswith("sqlite:///") or path.exists():
+        migrate.upgrade(name, url)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(_template(name), path)
+
+
+@cache
+def _template(name: Context) -> Path:
+    """A migrated SQLite file of a service."""
+    folder = tempfile.mkdtemp(prefix="tillbridge-template-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = Path(folder) / f"{name}.db"
+    migrate.upgrade(name, f"sqlite:///{path}")
+    return path
+
+
 @asynccontextmanager
 async def running(
     name: Context, plumbing: Plumbing, build: Build, configured: Settings
 ) -> AsyncIterator[Running]:
     """Runs a service, with its background tasks, until the block ends."""
-    await asyncio.to_thread(migrate.upgrade, name, configured.database(name))
+    await asyncio.to_thread(_migrated, name, configured.database(name))
     server, database, wiring = await assemble(name, configured, plumbing, build)
     await server.start("127.0.0.1:0")
     tasks = [asyncio.ensure_future(task()) for task in wiring.background]

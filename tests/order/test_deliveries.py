@@ -18,7 +18,7 @@ from tests.order.shop import AWAITING, PAID, Shop, document, eur, request_id
 from tillbridge.order.v1 import order_pb2 as pb
 
 SEED = 8
-EVENTS, ORDERS, SALES = 2500, 80, 350
+EVENTS, ORDERS, SALES = 1500, 80, 350
 ORDER_SHARE = 0.2
 """Of the events, how many tell of an order; the others tell of sales at tills."""
 BATCH = 100

@@ -79,7 +79,7 @@ class Attention:
 
     async def _retry_sales(self, merchant: str, cause: Cause, key: str) -> None:
         after = ""
-        retry = _post_again if cause is Cause.SALE_NOT_POSTED else _take_again
+        retry = _SALE_RETRIES[cause]
         while found := await self._database.read(
             partial(
                 store.troubled_sales,
@@ -149,10 +149,9 @@ def _take_again(transaction: Transaction, keys: Sequence[SaleKey]) -> None:
     sales.save_sales(transaction.connection, saved, known)
 
 
-def _let_go(transaction: Transaction, keys: Sequence[SaleKey]) -> int:
+def _let_go(transaction: Transaction, keys: Sequence[SaleKey]) -> None:
     """Forgets that sales could not be copied; one that is refused again is told again."""
     refused.forget_refused(transaction.connection, keys)
-    return len(keys)
 
 
 _SALE_RETRIES = {
