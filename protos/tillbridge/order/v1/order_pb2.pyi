@@ -951,7 +951,9 @@ class StoreUpdate(_message.Message):
     payment_status: Global___PaymentStatus.ValueType
     """Payment status; unspecified where the store's own holds."""
     fulfillment_status: Global___FulfillmentStatus.ValueType
-    """How far it is handed over; unspecified where the store manages that."""
+    """How far it is handed over; unspecified where the store manages that, and until somebody has
+    begun: until then what the store says holds.
+    """
     tracking_number: _builtins.str
     """The carrier's number; empty where the store's own holds."""
     def __init__(
