@@ -159,7 +159,7 @@ async def _serves(address: str) -> bool:
 async def _answers(address: str) -> bool:
     async with httpx.AsyncClient() as client:
         try:
-            answer = await client.get(f"http://{address}/healthz", timeout=1.0)
+            answer = await client.get(f"http://{address}/readyz", timeout=5.0)
         except httpx.HTTPError:
             return False
     return answer.status_code == httpx.codes.OK
