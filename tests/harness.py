@@ -4,6 +4,7 @@ import asyncio
 import atexit
 import shutil
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from functools import cache
 from pathlib import Path
 
 import grpc
+import psycopg
+from psycopg.sql import SQL, Identifier
+from sqlalchemy.engine import URL, make_url
 
 from services.chassis import client, migrate
 from services.chassis.auth import MERCHANT_KEY, Tokens
@@ -26,6 +30,8 @@ KEY = "a key that only tests sign with, 32 bytes"
 MERCHANT = "mug-shop"
 CONNECTED_S = 10.0
 ROLES: Sequence[str] = ("pos", "ecom", "operator")
+
+_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +83,30 @@ async def connected(address: str, within_s: float = CONNECTED_S) -> grpc.aio.Cha
     return channel
 
 
-def _migrated(name: Context, url: str) -> None:
-    """Brings a database to what the service needs. A new SQLite file is a copy of one that was
-    migrated before: most tests need one, and only the tests of migrations are about making it.
+def migrated(name: Context, url: str) -> None:
+    """Brings a test's database to what the service needs. A new one becomes a copy of one that
+    was migrated before: most tests need one, and only the tests of migrations are about making it.
     """
-    path = Path(url.removeprefix("sqlite:///"))
-    if not url.startswith("sqlite:///") or path.exists():
-        migrate.upgrade(name, url)
-        return
+    address = make_url(url)
+    copy = _copy_file if address.get_backend_name() == "sqlite" else _copy_database
+    with _one_at_a_time:
+        if not copy(name, address):
+            migrate.upgrade(name, url)
+
+
+def _copy_file(name: Context, address: URL) -> bool:
+    """Makes a file that is not there yet; whether it did."""
+    assert address.database
+    path = Path(address.database)
+    if path.exists():
+        return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(_template(name), path)
+    shutil.copyfile(_template_file(name), path)
+    return True
 
 
 @cache
-def _template(name: Context) -> Path:
+def _template_file(name: Context) -> Path:
     """A migrated SQLite file of a service."""
     folder = tempfile.mkdtemp(prefix="tillbridge-template-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -99,12 +115,44 @@ def _template(name: Context) -> Path:
     return path
 
 
+def _copy_database(name: Context, address: URL) -> bool:
+    """Makes a database anew that holds nothing yet; whether it did."""
+    assert address.database
+    with _session(address) as session:
+        if session.execute("SELECT 1 FROM pg_tables WHERE schemaname = 'public'").fetchone():
+            return False
+    template = _template_database(name, address.set(database="postgres"))
+    with _session(address.set(database="postgres")) as session:
+        session.execute(SQL("DROP DATABASE {}").format(Identifier(address.database)))
+        session.execute(
+            SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
+                Identifier(address.database), Identifier(template)
+            )
+        )
+    return True
+
+
+@cache
+def _template_database(name: Context, server: URL) -> str:
+    """A migrated database of a service on this server."""
+    template = f"template_{name}"
+    with _session(server) as session:
+        session.execute(SQL("CREATE DATABASE {}").format(Identifier(template)))
+    migrate.upgrade(name, server.set(database=template).render_as_string(hide_password=False))
+    return template
+
+
+def _session(address: URL) -> psycopg.Connection[tuple[object, ...]]:
+    libpq = address.set(drivername="postgresql").render_as_string(hide_password=False)
+    return psycopg.connect(libpq, autocommit=True)
+
+
 @asynccontextmanager
 async def running(
     name: Context, plumbing: Plumbing, build: Build, configured: Settings
 ) -> AsyncIterator[Running]:
     """Runs a service, with its background tasks, until the block ends."""
-    await asyncio.to_thread(_migrated, name, configured.database(name))
+    await asyncio.to_thread(migrated, name, configured.database(name))
     server, database, wiring = await assemble(name, configured, plumbing, build)
     await server.start("127.0.0.1:0")
     tasks = [asyncio.ensure_future(task()) for task in wiring.background]
