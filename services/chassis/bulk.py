@@ -41,7 +41,7 @@ from services.chassis.driver import (
 
 COPY_MIN = 200
 """From so many new rows on, PostgreSQL's COPY is faster than one statement with a list a column."""
-MANY = 50
+MANY = 16
 """Rows that one statement writes to SQLite, where there are so many."""
 ARRAYS_MAX = 10_000
 """So many rows at most go to PostgreSQL in one statement."""
@@ -84,7 +84,7 @@ class Bulk:
     text: str
     converted: Sequence[tuple[int, Callable[[Any], Any]]]
     pick: Pick | None = None
-    """Takes from a row what SQLite has to get, in its order."""
+    """Takes from a row what SQLite has to get, in its order; None: all, in that of the row."""
     many: str = ""
     """The same statement for SQLite with `MANY` rows."""
     lists: Sequence[Callable[[Sequence[Any]], str]] = ()
@@ -104,12 +104,12 @@ class Bulk:
             parts = range(0, len(rows), ARRAYS_MAX)
             done = [self._run_arrays(connection, rows[at : at + ARRAYS_MAX]) for at in parts]
             return sum(cursor.rowcount for cursor in done)
-        values: Any = converting(self.converted, rows)
-        if self.pick:
-            return self._run_positions(connection, list(map(self.pick, values)))
-        if self.arrays:
-            values = (dict(zip(self.names, row, strict=True)) for row in values)
-        return int(execute(connection, "executemany", self.text, list(values)).rowcount)
+        values = converting(self.converted, rows)
+        if not self.arrays:
+            picked = map(self.pick, values) if self.pick else values
+            return self._run_positions(connection, list(picked))
+        named = [dict(zip(self.names, row, strict=True)) for row in values]
+        return int(execute(connection, "executemany", self.text, named).rowcount)
 
     def _run_positions(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> int:
         """Writes the rows to SQLite, for which many in one statement are a sixth less work."""
@@ -166,7 +166,9 @@ def texts(column: Sequence[str | None]) -> str:
 
 
 def _text(value: str | None) -> str:
-    return "NULL" if value is None else '"' + _SPECIAL.sub(r"\\\g<0>", value) + '"'
+    if value is None:
+        return "NULL"
+    return '"' + value.replace("\\", r"\\").replace('"', r"\"") + '"'
 
 
 def _numbers(column: Sequence[float | None]) -> str:
@@ -215,6 +217,26 @@ def replacing(
 
 
 @cache
+def updating(dialect: Dialect, table: Table, columns: tuple[str, ...]) -> Bulk:
+    """The update of many rows by their key, which is among these columns."""
+    if dialect.name == "postgresql":
+        return replacing(dialect, table, columns, (), frozenset())
+    key: dict[str, Any] = {
+        column.name: bindparam(f"of_{column.name}") for column in table.primary_key
+    }
+    statement = (
+        update(table)
+        .values({name: bindparam(name) for name in columns if name not in key})
+        .where(*(table.c[name] == of for name, of in key.items()))
+    )
+    on = written_for(dialect)
+    compiled: Any = statement.compile(dialect=on)
+    pick = itemgetter(*(columns.index(name.removeprefix("of_")) for name in compiled.positiontup))
+    types = {name: table.c[name].type for name in columns}
+    return Bulk(columns, str(compiled), _indexed(on, types), pick)
+
+
+@cache
 def writing(
     dialect: Dialect, table: Table, columns: tuple[str, ...], conflict: Conflict | None
 ) -> Bulk:
@@ -227,7 +249,8 @@ def writing(
             dialect=on, column_keys=columns
         )
         names = tuple(types)
-        pick = itemgetter(*map(names.index, compiled.positiontup)) if len(names) > 1 else tuple
+        order = [names.index(name) for name in compiled.positiontup]
+        pick = None if order == list(range(len(names))) else itemgetter(*order)
         text = str(compiled)
         one = f"({', '.join('?' * len(names))})"
         many = (

@@ -27,14 +27,15 @@ import structlog
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 from sqlalchemy import Connection, Engine, event, func, select
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError
 
 from services.chassis import failpoints, metrics
 from services.chassis.auth import Caller
 from services.chassis.clocks import ServerClock
 from services.chassis.driver import together
-from services.chassis.engines import open_engine
+from services.chassis.engines import Writing, open_engine
 from services.chassis.errors import DomainError
+from services.chassis.failures import is_taken, out_of_order, unavailable, worth_retrying
 from services.chassis.plumbing import Plumbing
 from services.chassis.queue import Job, Queue
 from services.chassis.statements import Lookup, StaleError, keys
@@ -59,7 +60,7 @@ log = structlog.get_logger()
 
 def new_id() -> str:
     """32 hexadecimal digits that nothing else has."""
-    return f"{_ids.getrandbits(128):032x}"
+    return _ids.getrandbits(128).to_bytes(16, "big").hex()
 
 
 def utc_now() -> datetime:
@@ -130,7 +131,7 @@ class Transaction:
     def __init__(self, connection: Connection, now: datetime) -> None:
         self.connection = connection
         self.now = now
-        self.events: list[dict[str, Any]] = []
+        self.events: list[tuple[Any, ...]] = []
         """Rows of the outbox: events are many at times, and rows are small."""
 
     def emit(self, merchant_id: str, subject: str, message: Message, channel_id: str = "") -> None:
@@ -139,17 +140,9 @@ class Transaction:
         `subject` is what it is about (`item/<id>`) and the unit of ordering; `channel_id` is the
         channel that it concerns, if it concerns one.
         """
-        self.events.append(
-            {
-                "event_id": new_id(),
-                "merchant_id": merchant_id,
-                "channel_id": channel_id,
-                "type": message.DESCRIPTOR.full_name,
-                "subject": subject,
-                "time": self.now,
-                "data": message.SerializeToString(),
-            }
-        )
+        kind = message.DESCRIPTOR.full_name
+        told = message.SerializeToString()
+        self.events.append((new_id(), merchant_id, channel_id, kind, subject, self.now, told))
 
     def lock(self, names: Iterable[str], *, shared: bool = False) -> None:
         """Holds these names until the end of the transaction, against other processes.
@@ -184,7 +177,7 @@ class Database:
         """Opens the database, and begins to work in threads. Who works otherwise (a simulation, all
         in one thread) replaces this, `_queue`, `read` and `close`, and runs groups by `_write`.
         """
-        self._writing: Engine = open_engine(self.url, writing=True)
+        self._writing = Writing(self.url)
         self._reading: Engine = open_engine(self.url, writing=False)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._writer = threading.Thread(target=self._write_all, name="writer", daemon=True)
@@ -192,7 +185,7 @@ class Database:
 
     def _go_by_server(self) -> None:
         self.clock = shared = ServerClock(utc_now)
-        for engine in (self._writing, self._reading):
+        for engine in (self._writing.engine, self._reading):
             event.listen(engine, "begin", shared.look)
 
     async def write(self, name: str, handler: Handler, call: Call[Any, Any]) -> bytes:
@@ -206,7 +199,9 @@ class Database:
                 database did not take it, and then nothing of it has happened.
         """
         job = Job(name, handler, call, self._loop.create_future())
-        if call.request_id and not getattr(call.request, "validate_only", False):
+        request_id = call.request_id
+        if request_id and not getattr(call.request, "validate_only", False):
+            job.key = (call.merchant, name, request_id)
             body = call.request.SerializeToString(deterministic=True)
             job.digest = hashlib.blake2b(body, digest_size=16).digest()
         self._queue.put(job)
@@ -260,7 +255,7 @@ class Database:
         except DataError:  # it will never take this value: no reason to ask again
             raise
         except DBAPIError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
     def _write_all(self) -> None:
         while jobs := self._queue.take():
@@ -275,9 +270,9 @@ class Database:
             try:
                 return self._commit(jobs, last=attempt == TRIES - 1)
             except (DBAPIError, StaleError) as error:
-                if not _worth_retrying(error) or attempt == TRIES - 1:
+                if not worth_retrying(error) or attempt == TRIES - 1:
                     log.exception("commit failed", calls=len(jobs))
-                    _fail(jobs, _unavailable(error))
+                    _fail(jobs, unavailable(error))
                     break
                 time.sleep(0.005 * 2**attempt)
             except Exception as error:
@@ -373,14 +368,7 @@ class Database:
 
     def _remember(self, transaction: Transaction, jobs: list[Job]) -> None:
         rows = [
-            {
-                "merchant_id": job.call.merchant,
-                "method": job.name,
-                "request_id": job.call.request_id,
-                "digest": job.digest,
-                "answer": job.call.answer,
-                "record_time": transaction.now,
-            }
+            (*job.key, job.digest, job.call.answer, transaction.now)
             for job in jobs
             if job.digest and job.call.answer is not None
         ]
@@ -397,7 +385,7 @@ def _run_bare(transaction: Transaction, jobs: list[Job]) -> None:
     try:
         _handle(transaction, jobs)
     except Exception as error:
-        if _worth_retrying(error):
+        if worth_retrying(error):
             raise
         raise _SpoiledError from error
 
@@ -405,22 +393,34 @@ def _run_bare(transaction: Transaction, jobs: list[Job]) -> None:
 def _run_guarded(transaction: Transaction, jobs: list[Job], *, retry: bool = True) -> None:
     """Runs each call behind a savepoint; what fails leaves no trace and is that call's error.
 
-    With `retry`, a lost race is raised, so that the whole group runs again.
+    With `retry`, a lost race is raised, so that the whole group runs again. Without, a row that is
+    there already is looked at once more, since who was faster has committed it: what still cannot
+    be inserted then never can.
     """
     for job in jobs:
-        told = len(transaction.events)
-        savepoint = transaction.connection.begin_nested()
-        try:
-            _handle(transaction, [job])
-            savepoint.commit()
-        except Exception as error:
-            raced = _worth_retrying(error)
-            if raced and retry:
-                raise
-            log.exception("call failed", method=job.name)
-            savepoint.rollback()
-            del transaction.events[told:]
-            _fail([job], _unavailable(error) if raced or _out_of_order(error) else error)
+        error = _behind_savepoint(transaction, job)
+        if error and retry and worth_retrying(error):
+            raise error
+        if error and is_taken(error):
+            error = _behind_savepoint(transaction, job)
+        if error:
+            log.error("call failed", method=job.name, exc_info=error)
+            passes = not is_taken(error) and worth_retrying(error)
+            _fail([job], unavailable(error) if passes or out_of_order(error) else error)
+
+
+def _behind_savepoint(transaction: Transaction, job: Job) -> Exception | None:
+    """Runs a call; returns why it failed, and then nothing is left of it."""
+    told = len(transaction.events)
+    savepoint = transaction.connection.begin_nested()
+    try:
+        _handle(transaction, [job])
+        savepoint.commit()
+    except Exception as error:
+        savepoint.rollback()
+        del transaction.events[told:]
+        return error
+    return None
 
 
 def _handle(transaction: Transaction, jobs: list[Job]) -> None:
@@ -449,34 +449,6 @@ def _repeat(job: Job, first: Job) -> None:
         job.call.error = first.call.error
     else:
         _settle(job, first.digest, first.call.answer or b"")
-
-
-def _worth_retrying(error: Exception) -> bool:
-    """Whether another process was in the way: a lost race for a row, a deadlock, a lock."""
-    if isinstance(error, StaleError):
-        return True
-    if not isinstance(error, DBAPIError):
-        return False
-    state = getattr(error.orig, "sqlstate", None)
-    if state is not None:
-        return state in {"40001", "40P01", "23505", "55P03"}
-    return "locked" in str(error.orig) and not isinstance(error, IntegrityError)
-
-
-def _out_of_order(error: Exception) -> bool:
-    """Whether PostgreSQL is at fault and not what it was given: its connection, its resources, or
-    its limits on time.
-    """
-    state = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
-    return (state or "")[:2] in {"08", "53", "57"}
-
-
-def _unavailable(error: Exception) -> DomainError:
-    failed = DomainError(
-        "SERVICE_UNAVAILABLE", "the database did not take it; retry", retry_after_ms=1000
-    )
-    failed.__cause__ = error
-    return failed
 
 
 def _fail(jobs: list[Job], error: Exception) -> None:

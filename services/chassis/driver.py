@@ -72,10 +72,18 @@ def converting(
     """The rows with these columns converted."""
     if not rows or not converts:
         return rows
-    columns: list[Iterable[Any]] = list(zip(*rows, strict=True))
+    columns: list[Any] = list(zip(*rows, strict=True))
     for index, convert in converts:
-        columns[index] = map(convert, columns[index])
+        columns[index] = _converted(columns[index], convert)
     return zip(*columns, strict=True)
+
+
+def _converted(column: Sequence[Any], convert: Callable[[Any], Any]) -> Iterable[Any]:
+    """A column converted; the rows of a group often have the same in it, such as its time."""
+    first = column[0]
+    if column.count(first) == len(column):
+        return [convert(first)] * len(column)
+    return map(convert, column)
 
 
 def written_for(dialect: Dialect) -> Dialect:

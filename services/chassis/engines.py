@@ -1,5 +1,8 @@
 """Engines, set up so that what is acknowledged is on disk."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pysqlite3.dbapi2
@@ -9,6 +12,11 @@ from sqlalchemy.pool import QueuePool
 
 _SAFE_SQLITE = (3, 51, 3)
 """Older versions can corrupt a WAL."""
+
+CHECKPOINT_PAGES = 4096
+"""SQLite copies its log into the database when it has so many pages: the more there are, the more
+often a page is in the log again and has to be copied once only.
+"""
 
 _POSTGRES_SETTINGS = (
     "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000"
@@ -21,7 +29,49 @@ Plans are made for each call: one that was kept from when a table was empty read
 it is not, until somebody analyzes the table.
 """
 
+IDLE_S = 1.0
+"""A connection that was used a shorter time ago is not asked whether it is still there."""
+
 log = structlog.get_logger()
+
+
+class Writing:
+    """The database as its one writer has it: a single connection, which is kept. To take it out of
+    the pool for each transaction, and to put it back, costs as much as a few statements.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.engine = open_engine(url, writing=True)
+        self._kept: Connection | None = None
+        self._used_s = 0.0
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction: committed at the end, undone when something fails."""
+        connection = self._take()
+        try:
+            with connection.begin():
+                yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._kept, self._used_s = connection, time.monotonic()
+
+    def dispose(self) -> None:
+        """Lets go of the database."""
+        self._let_go()
+        self.engine.dispose()
+
+    def _take(self) -> Connection:
+        if time.monotonic() - self._used_s > IDLE_S:
+            self._let_go()  # the pool looks whether it is still there
+        connection, self._kept = self._kept, None
+        return connection or self.engine.connect()
+
+    def _let_go(self) -> None:
+        if self._kept:
+            self._kept.close()
+            self._kept = None
 
 
 def open_engine(url: str, *, writing: bool) -> Engine:
@@ -64,7 +114,7 @@ def _open_sqlite(url: str, *, writing: bool) -> Engine:
         pool_size=1 if writing else 4,
         max_overflow=0,
         hide_parameters=True,
-        connect_args={"check_same_thread": False, "timeout": 10},
+        connect_args={"check_same_thread": False, "timeout": 10, "cached_statements": 500},
     )
 
     @event.listens_for(engine, "connect")
@@ -77,6 +127,7 @@ def _open_sqlite(url: str, *, writing: bool) -> Engine:
             "foreign_keys=ON",
             "busy_timeout=10000",
             "journal_size_limit=67108864",
+            f"wal_autocheckpoint={CHECKPOINT_PAGES}",
             f"query_only={'OFF' if writing else 'ON'}",
         ):
             cursor.execute(f"PRAGMA {pragma}")

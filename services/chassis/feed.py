@@ -4,22 +4,23 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import psycopg
 import structlog
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.timestamp_pb2 import Timestamp
-from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, select
 
 from services.chassis.auth import Caller
 from services.chassis.database import Call, Database, Transaction
 from services.chassis.dead_letters import DeadLetters
 from services.chassis.errors import DomainError, invalid
 from services.chassis.pages import key_before, page_size, token_after
-from services.chassis.plumbing import EPOCH
+from services.chassis.plumbing import EPOCH, Plumbing
 from services.chassis.rpc import View, any_merchant, command_each, query
-from services.chassis.statements import Lookup, among, keys
+from services.chassis.statements import Lookup, among, keys, upsert
 from tillbridge.events.v1 import events_pb2 as pb
 
 BATCH_DEFAULT = 100
@@ -51,6 +52,56 @@ class OutboxRow(NamedTuple):
     data: bytes
 
 
+class _Questions:
+    """The statements on a service's outbox and cursors: built once, since many readers ask."""
+
+    def __init__(self, plumbing: Plumbing) -> None:
+        self._outbox = plumbing.outbox
+        self.consumers = plumbing.consumers
+        outbox, consumers = self._outbox.c, self.consumers.c
+        known = select(consumers.cursor).where(
+            consumers.merchant_id == bindparam("merchant_id"),
+            consumers.consumer == bindparam("consumer"),
+        )
+        place = (
+            known.scalar_subquery(),
+            select(func.max(outbox.cursor)).scalar_subquery(),
+        )
+        self.place = Lookup(select(*place))
+        """Where a consumer is, and where the feed ends."""
+        self.stand = Lookup(select(*place, DeadLetters("", plumbing).any_due.scalar_subquery()))
+        """The same, and whether something comes again."""
+        self.count_after = Lookup(
+            select(func.count()).select_from(self._outbox).where(outbox.cursor > bindparam("after"))
+        )
+        self._afters: dict[tuple[str, ...], Lookup] = {}
+
+    def is_behind(self, new: Any) -> ColumnElement[bool]:
+        """Whether a consumer is not as far yet as its new row says."""
+        return self.consumers.c.cursor < new.cursor  # type: ignore[no-any-return]
+
+    def after(self, given: tuple[str, ...]) -> Lookup:
+        """Asks for the events behind a cursor, of a merchant, channel or types as `given`."""
+        if given not in self._afters:
+            outbox = self._outbox.c
+            conditions: dict[str, ColumnElement[bool]] = {
+                "merchant": outbox.merchant_id == bindparam("merchant"),
+                "channel": outbox.channel_id == bindparam("channel"),
+                "types": among(keys("types"), outbox.type),
+            }
+            columns = (outbox[name] for name in OutboxRow._fields)
+            self._afters[given] = Lookup(
+                select(*columns)
+                .where(outbox.cursor > bindparam("after"), *map(conditions.__getitem__, given))
+                .order_by(outbox.cursor)
+                .limit(bindparam("count"))
+            )
+        return self._afters[given]
+
+
+_questions = cache(_Questions)
+
+
 class EventFeed:
     """Serves `tillbridge.events.v1.EventFeed` from a service's outbox.
 
@@ -61,27 +112,8 @@ class EventFeed:
     def __init__(self, name: str, database: Database) -> None:
         self._name = name
         self._database = database
-        self._outbox = database.plumbing.outbox
-        self._consumers = database.plumbing.consumers
         self._letters = DeadLetters(name, database.plumbing)
-        outbox, consumers = self._outbox.c, self._consumers.c
-        self._end = select(func.max(outbox.cursor))
-        known = select(consumers.cursor).where(
-            consumers.merchant_id == bindparam("merchant_id"),
-            consumers.consumer == bindparam("consumer"),
-        )
-        self._stand = Lookup(
-            select(
-                known.scalar_subquery(),
-                self._end.scalar_subquery(),
-                self._letters.any_due.scalar_subquery(),
-            )
-        )
-        """Where a consumer is, where the feed ends, and whether something comes again."""
-        self._count_after = (
-            select(func.count()).select_from(self._outbox).where(outbox.cursor > bindparam("after"))
-        )
-        self._afters: dict[tuple[str, ...], Lookup] = {}
+        self._ask = _questions(database.plumbing)
         self._committed = asyncio.Event()
         self._stopping = False
         database.on_commit.append(self.wake)
@@ -103,10 +135,11 @@ class EventFeed:
         """Reads the next events, waiting for a first one as long as the request says."""
         self._check(request.feed)
         loop = asyncio.get_running_loop()
-        until_s = loop.time() + request.wait_ms_max / 1000
+        until_s, seen = loop.time() + request.wait_ms_max / 1000, 0
         while True:
             committed = self._committed
-            found = await self._database.read(lambda c: self._read(c, caller, request))
+            found = await self._database.read(partial(self._read, caller, request, seen))
+            seen = found.next_cursor  # whoever waits has seen that there is nothing up to there
             left_s = until_s - loop.time()
             if found.events or found.again or left_s <= 0 or self._stopping:
                 return found
@@ -121,36 +154,18 @@ class EventFeed:
         request = call.request
         self._check(request.feed)
         connection = transaction.connection
-        self._check_cursor(connection, request.cursor)
+        key = {"merchant_id": call.merchant, "consumer": request.consumer}
+        known, end = self._ask.place.rows(connection, **key)[0]
+        _check_not_ahead(request.cursor, end or 0)
         who = (connection, call.merchant, request.consumer)
         if request.done:
             self._letters.settle(*who, list(request.done))
         if request.failed:
             self._letters.fail(*who, _failures(request), transaction.now)
-        return self._move(transaction, call)
-
-    def _move(
-        self, transaction: Transaction, call: Call[pb.AckEventsRequest, pb.AckEventsResponse]
-    ) -> pb.AckEventsResponse:
-        connection, request = transaction.connection, call.request
-        known = self._cursor(connection, call.merchant, request.consumer)
         if known is not None and known >= request.cursor:
             return pb.AckEventsResponse(cursor=known)
-        table = self._consumers
-        values = {"cursor": request.cursor, "update_time": transaction.now}
-        if known is None:
-            key = {"merchant_id": call.merchant, "consumer": request.consumer}
-            connection.execute(insert(table).values(**key, **values))
-        else:
-            connection.execute(
-                update(table)
-                .where(
-                    table.c.merchant_id == call.merchant,
-                    table.c.consumer == request.consumer,
-                    table.c.cursor < request.cursor,
-                )
-                .values(**values)
-            )
+        row = {**key, "cursor": request.cursor, "update_time": transaction.now}
+        upsert(connection, self._ask.consumers, [row], where=self._ask.is_behind)
         return pb.AckEventsResponse(cursor=request.cursor)
 
     @any_merchant
@@ -239,23 +254,13 @@ class EventFeed:
                 "FEED_NOT_FOUND", f"this service owns the feed {self._name!r}", feed=feed
             )
 
-    def _check_cursor(self, connection: Connection, cursor: int) -> None:
-        _check_not_ahead(cursor, connection.execute(self._end).scalar() or 0)
-
-    def _cursor(self, connection: Connection, merchant: str, consumer: str) -> int | None:
-        table = self._consumers
-        return connection.execute(
-            select(table.c.cursor).where(
-                table.c.merchant_id == merchant, table.c.consumer == consumer
-            )
-        ).scalar()
-
     def _read(
-        self, connection: Connection, caller: Caller, request: pb.ReadEventsRequest
+        self, caller: Caller, request: pb.ReadEventsRequest, seen: int, connection: Connection
     ) -> pb.ReadEventsResponse:
+        """The next events of a consumer, who has been past `seen` without finding any."""
         now, reader, consumer = self._database.clock(), caller.merchant, request.consumer
         who = {"merchant_id": reader, "reader": reader, "consumer": consumer, "now": now}
-        known, end, any_due = self._stand.rows(connection, **who)[0]
+        known, end, any_due = self._ask.stand.rows(connection, **who)[0]
         after, end = known or 0, end or 0
         count = request.max_events or BATCH_DEFAULT
         again: Sequence[Any] = ()
@@ -264,6 +269,7 @@ class EventFeed:
             _check_not_ahead(after, end)
         elif any_due:
             again, _ = _fitting(self._letters.due(connection, reader, consumer, now, count))
+        after = max(after, seen)
         if after >= end:  # most readers wait at the end: one statement tells
             return pb.ReadEventsResponse(next_cursor=after, again=map(self._event, again))
         found = self._next(connection, caller, request, after, end)
@@ -287,33 +293,15 @@ class EventFeed:
         }
         given = tuple(name for name, value in asked.items() if value)
         values = {name: asked[name] for name in given}
-        found = self._after(given).rows(connection, after=after, count=count, **values)
+        found = self._ask.after(given).rows(connection, after=after, count=count, **values)
         rows, whole = _fitting([OutboxRow(*row) for row in found])
         if whole and len(rows) < count:  # all up to the end was looked at
             return pb.ReadEventsResponse(events=map(self._event, rows), next_cursor=end)
         next_cursor = rows[-1].cursor
-        lag = connection.execute(self._count_after, {"after": next_cursor}).scalar_one()
+        lag = self._ask.count_after.rows(connection, after=next_cursor)[0][0]
         return pb.ReadEventsResponse(
             events=map(self._event, rows), next_cursor=next_cursor, lag=lag
         )
-
-    def _after(self, given: tuple[str, ...]) -> Lookup:
-        """Asks for the events behind a cursor, of a merchant, channel or types as `given`."""
-        if given not in self._afters:
-            outbox = self._outbox.c
-            conditions: dict[str, ColumnElement[bool]] = {
-                "merchant": outbox.merchant_id == bindparam("merchant"),
-                "channel": outbox.channel_id == bindparam("channel"),
-                "types": among(keys("types"), outbox.type),
-            }
-            columns = (outbox[name] for name in OutboxRow._fields)
-            self._afters[given] = Lookup(
-                select(*columns)
-                .where(outbox.cursor > bindparam("after"), *map(conditions.__getitem__, given))
-                .order_by(outbox.cursor)
-                .limit(bindparam("count"))
-            )
-        return self._afters[given]
 
     def _event(self, row: Any) -> pb.Event:
         # By hand, since Timestamp.FromDatetime takes longer than all the rest of it.

@@ -126,6 +126,8 @@ class Plumbing:
         self.dead_letters = _dead_letters(metadata)
 
         known = self.requests.c
+        self._request_columns = known.keys()
+        self._event_columns = self.outbox.c.keys()[1:]
         key = (known.merchant_id, known.method, known.request_id)
         self._answers = Lookup(
             select(*key, known.digest, known.answer).where(among(statements.keys(), *key))
@@ -139,9 +141,9 @@ class Plumbing:
             rows = self._answers.ask(connection, keys=keys)
         return {(row[0], row[1], row[2]): (row[3], row[4]) for row in rows}
 
-    def remember(self, connection: Connection, rows: list[dict[str, Any]]) -> None:
-        """Remembers answers; a row has the columns of `requests`."""
-        statements.append(connection, self.requests, rows)
+    def remember(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Remembers answers; a row has the columns of `requests`, in their order."""
+        statements.append(connection, self.requests, rows, self._request_columns)
 
     def forget(self, connection: Connection, before: datetime, limit: int) -> int:
         """Forgets up to `limit` answers that were remembered before this time; returns how many."""
@@ -150,8 +152,8 @@ class Plumbing:
         old = select(*key).where(known.record_time < before).limit(limit)
         return connection.execute(delete(self.requests).where(tuple_(*key).in_(old))).rowcount
 
-    def append(self, connection: Connection, events: statements.Rows) -> None:
-        """Appends rows to the outbox, in order.
+    def append(self, connection: Connection, events: Sequence[tuple[Any, ...]]) -> None:
+        """Appends rows to the outbox, in order; a row has its columns but for the cursor.
 
         On PostgreSQL several writers share the outbox. They take turns from here to their commit,
         so that cursors become visible in the order in which they are given out and no reader can
@@ -159,7 +161,7 @@ class Plumbing:
         """
         if connection.dialect.name == "postgresql":
             _TAKE_TURN.ask(connection)
-        statements.append(connection, self.outbox, events)
+        statements.append(connection, self.outbox, events, self._event_columns)
 
 
 def _dead_letters(metadata: MetaData) -> Table:

@@ -28,12 +28,10 @@ class Job:
     handler: "Handler"
     call: "Call[Any, Any]"
     done: "asyncio.Future[bytes]"
+    key: tuple[str, str, str] = ("", "", "")
+    """What its answer is remembered by: merchant, name and request id."""
     digest: bytes = b""
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """What its answer is remembered by."""
-        return (self.call.merchant, self.name, self.call.request_id)
+    """Of its request; empty where no answer is remembered."""
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ A service class implements the RPC `RecordCounts` as a method `record_counts`, m
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
@@ -26,6 +27,7 @@ from sqlalchemy import Connection
 
 from services.chassis.auth import Caller
 from services.chassis.database import Call, Database, Transaction
+from services.chassis.driver import execute
 from services.chassis.errors import DomainError
 from services.chassis.reads import SharedReads
 from tillbridge.options.v1 import options_pb2
@@ -102,7 +104,7 @@ def rpcs(contract: ServiceDescriptor, service: object, database: Database) -> li
 
 
 def _rpc(contract: MethodDescriptor, service: object, database: Database) -> Rpc:
-    roles = frozenset(contract.GetOptions().Extensions[options_pb2.roles])
+    roles = _roles(contract)
     method = getattr(service, snake(contract.name), None)
     if not roles or method is None:
         missing = "roles" if method is not None else "implementation"
@@ -116,6 +118,11 @@ def _rpc(contract: MethodDescriptor, service: object, database: Database) -> Rpc
         run=None if streaming else _bind(contract.full_name, method, database),
         stream=method if streaming else None,
     )
+
+
+@cache
+def _roles(contract: MethodDescriptor) -> frozenset[int]:
+    return frozenset(contract.GetOptions().Extensions[options_pb2.roles])
 
 
 def _bind(name: str, method: Callable[..., Any], database: Database) -> Run:
@@ -161,13 +168,13 @@ def _behind_savepoint(
     transaction: Transaction, method: Callable[..., Any], call: Call[Any, Any]
 ) -> Message:
     """Runs one call; a refusal half-way leaves nothing of it behind."""
-    told = len(transaction.events)
-    savepoint = transaction.connection.begin_nested()
+    told, connection = len(transaction.events), transaction.connection
+    execute(connection, "execute", "SAVEPOINT call", ())
     try:
         answer: Message = method(transaction, call)
     except DomainError:
-        savepoint.rollback()
+        execute(connection, "execute", "ROLLBACK TO SAVEPOINT call", ())
         del transaction.events[told:]
         raise
-    savepoint.commit()
+    execute(connection, "execute", "RELEASE SAVEPOINT call", ())
     return answer

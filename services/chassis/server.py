@@ -16,22 +16,29 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from services.chassis import failpoints, metrics, status
-from services.chassis.auth import SERVICE, Caller, Tokens
+from services.chassis.auth import MERCHANT_KEY, SERVICE, Caller, Tokens
 from services.chassis.checks import parse
 from services.chassis.database import Database
 from services.chassis.errors import DomainError
-from services.chassis.rpc import Rpc, rpcs
+from services.chassis.rpc import Rpc, Run, rpcs
 from services.chassis.settings import Settings
+from services.chassis.together import PATH, answer_together
 from tillbridge.options.v1 import options_pb2
 
 CALL_ID_KEY = "tillbridge-call-id"
 DEADLINE_DEFAULT_S = 30.0
 GRACE_S = 8.0
+GARBAGE_MIN = 20_000
+"""So many more objects are there than were before it is looked for cycles among them: most of what
+a group of calls is made of is gone by then.
+"""
 
 log = structlog.get_logger()
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
+Answer: TypeAlias = Callable[[Metadata, bytes, float | None], Awaitable[bytes]]
+"""Metadata, request and time left to response; raises DomainError."""
 
 
 class Server:
@@ -50,7 +57,16 @@ class Server:
         self._health = health.aio.HealthServicer()
         self._names = [reflection.SERVICE_NAME, health.SERVICE_NAME]
         self._server = grpc.aio.server(options=_options(settings))
+        self._answers: dict[str, Answer] = {}
+        """What answers each unary RPC, by its path."""
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        carrier, carried = PATH.strip("/").split("/")
+        together: grpc.RpcMethodHandler[Any, Any] = grpc.unary_unary_rpc_method_handler(
+            self._together
+        )
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(carrier, {carried: together}),)
+        )
         self.port = 0
 
     def add(self, contract: ServiceDescriptor, service: object, database: Database) -> None:
@@ -84,20 +100,29 @@ class Server:
             return grpc.unary_unary_rpc_method_handler(self._unary(rpc, rpc.run))
         return grpc.unary_stream_rpc_method_handler(self._streaming(rpc))
 
-    def _unary(
-        self, rpc: Rpc, run: Callable[..., Awaitable[bytes]]
-    ) -> Callable[[bytes, Context], Awaitable[bytes]]:
-        seconds = metrics.SECONDS.labels(rpc.path)
+    def _unary(self, rpc: Rpc, run: Run) -> Callable[[bytes, Context], Awaitable[bytes]]:
+        answer_one = self._answers[rpc.path] = self._gate(rpc, run)
 
         async def answer(body: bytes, context: Context) -> bytes:
+            try:
+                return await answer_one(_metadata(context), body, context.time_remaining())
+            except DomainError as refusal:
+                await _abort(context, refusal)
+                raise
+
+        return answer
+
+    def _gate(self, rpc: Rpc, run: Run) -> Answer:
+        """What answers a unary call, however it came: from its token to its log line."""
+        seconds = metrics.SECONDS.labels(rpc.path)
+
+        async def answer(metadata: Metadata, body: bytes, left_s: float | None) -> bytes:
             begin = time.monotonic()
-            metadata = _metadata(context)
             call_id = _call_id(metadata)
             code, merchant = "OK", ""
             try:
                 caller = self._admit(rpc, metadata)
                 merchant = caller.merchant
-                left_s = context.time_remaining()
                 deadline_s = begin + (DEADLINE_DEFAULT_S if left_s is None else left_s)
                 answered = await run(caller, parse(rpc.request, body), deadline_s)
                 failpoints.at("answer.ready")
@@ -108,8 +133,7 @@ class Server:
             except Exception as error:
                 refusal = _refusal(error, call_id)
                 code = refusal.reason
-                await _abort(context, refusal)
-                raise
+                raise refusal from error
             finally:
                 self._in_flight -= 1
                 took_s = time.monotonic() - begin
@@ -117,6 +141,24 @@ class Server:
                 _report(rpc.path, call_id, merchant, code, took_s)
 
         return answer
+
+    async def _together(self, body: bytes, context: Context) -> bytes:
+        """Answers calls that came together, each with the token that they came with."""
+        token = [pair for pair in _metadata(context) if pair[0] == "authorization"]
+        left_s = context.time_remaining()
+
+        async def answer_one(path: str, merchant: str, request: bytes) -> bytes:
+            answer = self._answers.get(path)
+            if answer is None:
+                raise DomainError("METHOD_NOT_FOUND", f"there is no RPC {path!r}")
+            named = [(MERCHANT_KEY, merchant)] if merchant else []
+            return await answer([*token, *named], request, left_s)
+
+        try:
+            return await answer_together(body, answer_one)
+        except DomainError as refusal:
+            await _abort(context, refusal)
+            raise
 
     def _streaming(self, rpc: Rpc) -> Callable[[bytes, Context], AsyncIterator[bytes]]:
         assert rpc.stream is not None
@@ -236,6 +278,7 @@ async def serve_until_stopped(
     # What is loaded by now stays: the collector need not look at it again with every full run.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(GARBAGE_MIN)
     log.info("serving", address=address)
     tasks = [asyncio.ensure_future(task()) for task in background]
     stopping = asyncio.ensure_future(stop.wait())

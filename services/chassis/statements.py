@@ -7,8 +7,11 @@ itself.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain, repeat
 from operator import itemgetter
 from typing import Any
 
@@ -29,10 +32,17 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-from services.chassis.bulk import Conflict, replacing, texts, writing
+from services.chassis.bulk import Conflict, replacing, texts, updating, writing
 from services.chassis.driver import bound, converting, errors, execute, failed, written_for
 
 Rows = Sequence[Mapping[str, Any]]
+
+LISTED_MAX = 256
+"""So many keys at most are parameters of their own on SQLite, which finds its way in JSON for more:
+a key costs it a third less then.
+"""
+_FROM_JSON = re.compile(r"SELECT ((?:, )?value ->> \d+)+ FROM json_each\(\?\)")
+"""The keys in a statement for SQLite, as `among` writes them."""
 
 
 class _Keys(TypeDecorator[Sequence[Sequence[str]]]):
@@ -116,8 +126,8 @@ def _among_postgresql(element: among, compiler: SQLCompiler, **options: Any) -> 
 
 
 class Lookup:
-    """A question that is asked often. Its rows are plain tuples, each value as SQLAlchemy would
-    give it.
+    """A question that is asked often, or that many rows answer. These are plain tuples, each value
+    as SQLAlchemy would give it.
 
     `_LEVELS = Lookup(select(...).where(among(keys(), ...)))`, then
     `_LEVELS.rows(connection, keys=found)`.
@@ -137,7 +147,7 @@ class Lookup:
         ask = self._asks.get(dialect.name)
         if ask is None:
             ask = self._asks[dialect.name] = _ask(self._statement, dialect)
-        cursor = execute(connection, "execute", ask.text, ask.parameters(values))
+        cursor = execute(connection, "execute", *ask.filled(values))
         return ask.read(connection, cursor)
 
 
@@ -154,27 +164,46 @@ class _Ask:
     """The parameters in their order, for SQLite."""
     results: Sequence[tuple[int, Callable[[Any], Any]]]
     """The columns that it gives in another form, and what makes them what they are."""
+    listed: str
+    """The parameter that is the keys, if SQLite can take each as one of its own; else empty."""
 
-    def parameters(self, values: dict[str, Any]) -> Any:
-        """The values as the driver takes them."""
+    def filled(self, values: dict[str, Any]) -> tuple[str, Any]:
+        """The statement, and the values as the driver takes them."""
+        if self.listed and 0 < len(values[self.listed]) <= LISTED_MAX:
+            found = values.pop(self.listed)
+            count = _round(len(found))
+            listed = chain(*found, *repeat(found[-1], count - len(found)))
+            whole = self._whole(values)
+            parameters = [whole[name] for name in self.positions if name != self.listed]
+            at = self.positions.index(self.listed)
+            parameters[at:at] = listed
+            return _listing(self.text, len(found[0]), count), parameters
+        whole = self._whole(values)
+        return self.text, [whole[name] for name in self.positions] if self.positions else whole
+
+    def _whole(self, values: dict[str, Any]) -> Mapping[str, Any]:
+        """All values, converted."""
         for name, convert in self.converted.items():
             if name in values:
                 values[name] = convert(values[name])
-        whole = {**self.given, **values} if self.given else values
-        return [whole[name] for name in self.positions] if self.positions else whole
+        return {**self.given, **values} if self.given else values
 
     def read(self, connection: Connection, cursor: Any) -> Iterator[tuple[Any, ...]]:
         """The rows, once the first is taken."""
+        return chain.from_iterable(self._rows(connection, cursor))
+
+    def _rows(self, connection: Connection, cursor: Any) -> Iterator[Iterable[tuple[Any, ...]]]:
+        """All of them at once: as a generator each would cost more than it does to read it."""
         try:
             rows = cursor.fetchall()
         except errors(connection) as error:
             raise failed(connection, self.text, error) from error
-        yield from converting(self.results, rows)
+        yield converting(self.results, rows)
 
 
 def _ask(statement: Select[Any], dialect: Dialect) -> _Ask:
     on = written_for(dialect)
-    compiled: Any = statement.compile(dialect=on)
+    compiled: Any = statement.compile(dialect=on, compile_kwargs={"render_postcompile": True})
     binds = {name: bind.type for name, bind in compiled.binds.items()}
     converted = dict(bound(on, binds))
     given = {
@@ -182,15 +211,33 @@ def _ask(statement: Select[Any], dialect: Dialect) -> _Ask:
         for name, value in compiled.params.items()
         if value is not None
     }
+    text, positions = str(compiled), compiled.positiontup or ()
+    keyed = [name for name in positions if isinstance(binds.get(name), _Keys)]
+    in_json = len(_FROM_JSON.findall(text)) == len(keyed) == 1
     kinds = enumerate(column.type for column in statement.selected_columns)
     results = ((index, kind.dialect_impl(on).result_processor(on, None)) for index, kind in kinds)
     return _Ask(
-        str(compiled),
+        text,
         given,
         converted,
-        compiled.positiontup or (),
+        positions,
         [(index, convert) for index, convert in results if convert],
+        keyed[0] if in_json else "",
     )
+
+
+def _round(count: int) -> int:
+    """So many keys or a few more, for which the last one is repeated: so there are not too many
+    statements.
+    """
+    return 1 << (count - 1).bit_length() if count < 16 else -(-count // 16) * 16
+
+
+@lru_cache(maxsize=1000)
+def _listing(text: str, columns: int, count: int) -> str:
+    """A statement for SQLite with so many keys, each column of each a parameter."""
+    one = f"({', '.join('?' * columns)})"
+    return _FROM_JSON.sub(f"VALUES {', '.join([one] * count)}", text)
 
 
 def append(
@@ -235,6 +282,13 @@ def upsert(
         names = tuple(columns or rows[0])
         bulk = writing(connection.dialect, table, names, Conflict(frozenset(keep), where))
         bulk.run(connection, _tuples(rows, names, columns), distinct=distinct or len(rows) == 1)
+
+
+def update(connection: Connection, table: Table, rows: Rows) -> None:
+    """Updates rows by their keys. All of them have the same columns, no two the same key."""
+    if rows:
+        names = tuple(rows[0])
+        updating(connection.dialect, table, names).run(connection, _tuples(rows, names, ()))
 
 
 def _tuples(rows: Any, names: Sequence[str], columns: Sequence[str]) -> Sequence[Sequence[Any]]:

@@ -52,6 +52,13 @@ def grpc_code(error: DomainError) -> grpc.StatusCode:
     return _CODES[error.code]
 
 
+def to_rpc_error(status: status_pb2.Status) -> grpc.aio.AioRpcError:
+    """What another service refused, as a call that it refused by itself raises it."""
+    trailing = grpc.aio.Metadata((DETAILS_KEY, status.SerializeToString()))
+    code = _CODES[status.code]
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailing, details=status.message)
+
+
 def from_rpc_error(error: grpc.RpcError) -> DomainError:
     """What another service refused, or that it could not be reached, as an error of ours."""
     code, text = error.code(), error.details() or ""

@@ -1,7 +1,7 @@
 """Rows of customer, and the only SQL."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -215,7 +215,7 @@ def matches(
 
 def save_matches(connection: Connection, saved: Iterable[Match]) -> None:
     """Keeps orders' matches, in place of what was kept before."""
-    upsert(connection, MATCHES, [asdict(one) | {"rule": one.rule.value} for one in saved])
+    upsert(connection, MATCHES, [_columns(one) | {"rule": one.rule.value} for one in saved])
 
 
 def count_matches(connection: Connection, customers: Collection[Key]) -> int:
@@ -295,8 +295,13 @@ def _customers(
     return {(row.merchant_id, row.customer_id): _customer(row) for row in rows}
 
 
+def _columns(found: Customer | Match) -> dict[str, Any]:
+    """The fields as they are, which asdict would copy one by one."""
+    return {field.name: getattr(found, field.name) for field in fields(found)}
+
+
 def _values(customer: Customer) -> dict[str, Any]:
-    return asdict(customer) | {
+    return _columns(customer) | {
         "email_key": customer.email_key,
         "pos_customer_id": customer.pos_customer_id or None,
         "merged_into": customer.merged_into or None,

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from services.chassis.dead_letters import DELIVERIES_MAX
 from services.chassis.errors import DomainError
 from services.chassis.feed import EventFeed
 from services.chassis.follow import follow
-from tests.chassis.counter import PLUMBING, Served, message, served
+from tests.chassis.counter import PLUMBING, Served, message, put, served
 from tests.harness import KEY, MERCHANT, eventually, metadata, refused, service_metadata, settings
 from tillbridge.events.v1 import events_pb2 as pb
 from tillbridge.events.v1.events_pb2_grpc import EventFeedStub
@@ -61,7 +62,7 @@ async def tell(
         for number in numbers:
             transaction.emit(merchant, f"counter/{number % 100}", message("Total", total=number))
             if number in broken:
-                transaction.events[-1]["data"] = b"\xff\xff"
+                transaction.events[-1] = (*transaction.events[-1][:-1], b"\xff\xff")
 
     await service.database.apply("tell", change)
 
@@ -167,6 +168,36 @@ async def test_an_event_that_cannot_be_handled_becomes_a_dead_letter(
 
 async def _holds(condition: bool) -> bool:
     return condition
+
+
+async def test_an_event_whose_row_can_never_be_inserted_becomes_a_dead_letter(
+    counting: Served, feed: "EventFeedAsyncStub"
+) -> None:
+    """On PostgreSQL a row that is taken may be a lost race, and for a while it is taken for one."""
+
+    def insert_total(transaction: "Transaction", total: int) -> None:
+        for _ in range(1 + (total == 3)):
+            put(transaction, MERCHANT, f"of-{total}", total, known=False)
+
+    @dataclass(slots=True)
+    class Inserting(Follower):
+        async def handle(self, events: Sequence[pb.Event]) -> None:
+            await Follower.handle(self, events)
+            for total in self.handled[-len(events) :]:
+                self.attempts[total] += 1
+                await counting.database.apply("insert", partial(insert_total, total=total))
+
+    follower = Inserting()
+
+    async def dead() -> bool:
+        return len(await letters(feed)) == 1
+
+    async with following(counting, follower, max_events=1):
+        await tell(counting, 1, 2, 3, 4)
+        await eventually(dead, 20.0)
+    assert follower.attempts == {1: 1, 2: 1, 3: DELIVERIES_MAX, 4: 1}
+    (letter,) = await letters(feed)
+    assert letter.reason.startswith("IntegrityError: ")
 
 
 async def test_a_dead_letter_is_requeued_and_handled(

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert, select, update
 
-from services.chassis import statements
 from services.chassis.database import Call, Database, Transaction
 from services.chassis.errors import DomainError
 from services.chassis.feed import EventFeed
@@ -35,7 +34,7 @@ class SlowOutbox(Plumbing):
         self.__dict__.update(PLUMBING.__dict__)
         self._pause = pause
 
-    def append(self, connection: Connection, events: statements.Rows) -> None:
+    def append(self, connection: Connection, events: Sequence[tuple[Any, ...]]) -> None:
         """Appends, and dawdles."""
         super().append(connection, events)
         time.sleep(self._pause())
@@ -55,7 +54,7 @@ def telling(
         ).scalar_one()
         for number in range(version + 1, version + size + 1):
             transaction.emit(MERCHANT, subject, message("Total", total=number))
-            told[transaction.events[-1]["event_id"]] = (subject, number)
+            told[transaction.events[-1][0]] = (subject, number)
         connection.execute(update(COUNTERS).where(is_it).values(total=version + size))
         time.sleep(pause_s)
 

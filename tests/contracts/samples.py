@@ -436,6 +436,11 @@ SAMPLES: dict[str, Sample] = {
     },
     "OrderService.ReportSalePosted": {"sale_id": "sale-1", "revision": 1, "pos_version": 1},
     "OrderService.ReportSaleRefused": {"sale_id": "sale-2", "version": 1, "reason": "SALE_EXISTS"},
+    "OrderService.ReportStoreUpdateRefused": {
+        "order_id": "order-0",
+        "update": {"tracking_number": "1Z"},
+        "message": "it cannot be shown",
+    },
     "FulfillmentService.PickFulfillment": _fulfillment,
     "FulfillmentService.PackFulfillment": {},
     "FulfillmentService.CompleteFulfillment": {},

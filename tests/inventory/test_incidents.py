@@ -1,14 +1,17 @@
 """A till sells what was promised to orders, and what is done then, on both databases."""
 
 from datetime import timedelta
+from itertools import permutations
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import update
 
+from services.inventory.rules.incidents import IN_FLIGHT
 from services.inventory.store.tables import TRANSFERS
 from tests.harness import metadata, refused
 from tests.inventory.conftest import HARBOUR, MAIN, THIRD, Client, Shop, request_id
+from tests.inventory.test_online import Clock
 from tests.inventory.test_transfers import Transfers
 from tillbridge.attention.v1 import attention_pb2
 from tillbridge.inventory.v1 import audit_pb2 as pb
@@ -162,6 +165,69 @@ async def test_whatever_takes_a_promised_piece_makes_an_incident_that_ends_by_it
     assert await incidents(shop) == []
     (ended,) = await incidents(shop, pb.INCIDENT_STATE_ENDED)
     assert (ended.incident_id, ended.missing, list(ended.orders)) == (found.incident_id, "0", [])
+
+
+@pytest.mark.rule("BEY-04")
+@pytest.mark.rule("BEY-08")
+async def test_a_level_that_includes_a_sale_before_its_news_makes_no_incident(
+    shop: Shop,
+) -> None:
+    """Two orders hold nearly all there is, and are posted; the point of sale's levels and the news
+    of its sales come in every order.
+    """
+    clock = Clock(shop.service)
+    channel = await shop.open()
+    orders = list(permutations(["level 11", "level 21", "news 10", "news 20"]))
+    items = [f"mug-{number}" for number in range(len(orders))]
+    await shop.learn(*items)
+    for item_id, arrivals in zip(items, orders, strict=True):
+        await shop.count(item_id, MAIN, "2.5", version=1)  # never to nothing: that might be held
+        first, second = [
+            (await shop.reserve(channel.channel_id, (item_id, "1"))).reservation_id
+            for _ in range(2)
+        ]
+        for arrival in arrivals:
+            match arrival:
+                case "level 11":
+                    await shop.count(item_id, MAIN, "1.5", version=11)
+                case "level 21":
+                    await shop.count(item_id, MAIN, "0.5", version=21)
+                case "news 10":
+                    await shop.commit(first, pos_version=10)
+                case _:
+                    await shop.commit(second, pos_version=20)
+            assert await incidents(shop) == []
+        assert (await shop.level(item_id, MAIN)).reserved == "0"
+    clock.forward(IN_FLIGHT.total_seconds())
+    assert await incidents(shop, pb.INCIDENT_STATE_UNSPECIFIED) == []
+
+
+@pytest.mark.rule("BEY-04")
+async def test_what_the_point_of_sale_has_sold_is_an_incident_when_no_news_explains_it(
+    shop: Shop,
+) -> None:
+    clock = Clock(shop.service)
+    channel = await shop.open()
+    await shop.learn("mug")
+    await shop.count("mug", MAIN, "2", version=1)
+    held = await shop.reserve(channel.channel_id, ("mug", "2"))
+    await shop.count("mug", MAIN, "1", version=2)
+    assert await incidents(shop) == []
+    assert not await attention_groups(shop)
+    clock.forward(IN_FLIGHT.total_seconds())
+    (found,) = await incidents(shop)
+    assert (found.missing, found.orders[0].reservation_id) == ("1", held.reservation_id)
+    (group,) = await attention_groups(shop)
+    assert group.cause == attention_pb2.ATTENTION_CAUSE_OVERSOLD
+    await shop.count("mug", MAIN, "2", version=3)
+    (ended,) = await incidents(shop, pb.INCIDENT_STATE_UNSPECIFIED)
+    assert (ended.incident_id, ended.state) == (found.incident_id, pb.INCIDENT_STATE_ENDED)
+
+
+async def attention_groups(shop: Client) -> list[attention_pb2.AttentionGroup]:
+    """What waits for an operator."""
+    answer = await audit(shop).ListAttention(pb.ListAttentionRequest(), metadata=metadata())
+    return list(answer.groups)
 
 
 async def test_an_incident_ends_when_an_operator_says_so_and_comes_back_when_it_gets_worse(

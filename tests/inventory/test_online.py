@@ -298,9 +298,11 @@ async def test_a_silent_outlet_is_lowered_and_comes_back_by_itself(shop: Shop) -
     await eventually(lowered)
     assert list((await channel_of(shop, channel_id)).silent_outlet_ids) == [HARBOUR]
     assert (await shop.online(channel_id, "rope")).quantity == 1
-    assert (await explain(shop, channel_id, "mug")).terms[1].limit == (
-        inventory_pb2.TERM_LIMIT_SILENT
-    )
+    told = await explain(shop, channel_id, "mug")
+    term = told.terms[1]
+    assert term.limit == inventory_pb2.TERM_LIMIT_SILENT
+    assert term.silent_time.seconds == term.heard_time.seconds + 60
+    assert f"since {term.silent_time.ToDatetime():%Y-%m-%d %H:%M:%S} UTC" in told.explanation
     await shop.count("rope", HARBOUR, "1")
 
     async def back() -> bool:

@@ -224,7 +224,7 @@ def test_the_terms_add_up_to_the_figure_always(
     feed: Feed, levels: list[tuple[int, int]], tracked: bool
 ) -> None:
     known = mugs(*levels)
-    terms = explain(feed, known.values())
+    terms = explain(feed, known.values(), {})
     figure = feed.figure("mug", known)
     assert figure == sum(term.given for term in terms) // UNIT >= 0
     for term in terms:
@@ -247,13 +247,31 @@ def test_the_terms_add_up_to_the_figure_always(
 @pytest.mark.rule("BEY-02")
 def test_a_figure_is_explained_in_plain_words() -> None:
     feed = Feed(drain(channel(HARBOUR), HARBOUR, draining=True), {("", "mug"): 2 * UNIT})
-    terms = explain(feed, mugs((5 * UNIT, UNIT), (3 * UNIT, 0), (4500, 0)).values())
+    terms = explain(feed, mugs((5 * UNIT, UNIT), (3 * UNIT, 0), (4500, 0)).values(), {})
     names = {MAIN: "Main", HARBOUR: "Harbour", THIRD: "Depot"}
     assert sentences(feed, terms, Online("ch-1", "mug", 2), names, tracked=True) == (
         "Main has 5, 1 of it held for orders, 2 kept back for the shop, and gives 2."
         " Harbour has 3, and is being disconnected: it gives nothing new."
         " Depot has 4.5, and does not feed this channel."
         " That is 2 in all, 2 in whole units."
+    )
+
+
+@pytest.mark.rule("BEY-02")
+@pytest.mark.rule("BEY-12")
+def test_a_silent_outlet_is_explained_with_since_when() -> None:
+    found = set_policies(channel(HARBOUR), {"silent_after_s": 1800, "silent_quantity": UNIT})
+    feed = Feed(replace(found, silent_outlet_ids=(HARBOUR,)), {})
+    heard = {HARBOUR: datetime(2026, 7, 4, 12, 5, tzinfo=UTC)}
+    main, silent, _ = explain(feed, mugs((5 * UNIT, 0), (3 * UNIT, 0), (0, 0)).values(), heard)
+    assert silent.silent_time == datetime(2026, 7, 4, 12, 35, tzinfo=UTC)
+    assert (main.silent_time, main.limit) == (None, Limit.UNSPECIFIED)
+    assert sentences(
+        feed, [silent], Online("ch-1", "mug", 1), {HARBOUR: "Harbour"}, tracked=True
+    ) == (
+        "Harbour has 3; nothing was heard of it since 2026-07-04 12:05:00 UTC, so since"
+        " 2026-07-04 12:35:00 UTC it gives 1 until it is heard of again."
+        " That is 1 in all, 1 in whole units."
     )
 
 

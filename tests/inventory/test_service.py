@@ -295,6 +295,25 @@ async def test_a_level_that_comes_before_the_news_of_its_sale_ends_the_hold_too(
     }
 
 
+@pytest.mark.rule("INV-03")
+async def test_each_outlet_s_hold_ends_with_a_level_of_that_outlet(shop: Shop) -> None:
+    channel = await shop.open()
+    await shop.learn("mug")
+    await shop.count("mug", MAIN, "2", version=100)
+    await shop.count("mug", HARBOUR, "1", version=100)
+    held = await shop.reserve(channel.channel_id, ("mug", "3"))
+    assert {part.outlet_id: part.quantity for part in held.allocations} == {MAIN: "2", HARBOUR: "1"}
+
+    await shop.commit(held.reservation_id, pos_version=110)
+    await shop.count("mug", HARBOUR, "0", version=112)
+    assert _on_hand_and_reserved(await shop.level("mug", HARBOUR)) == ("0", "0")
+    assert _on_hand_and_reserved(await shop.level("mug", MAIN)) == ("2", "2")
+    await shop.count("mug", MAIN, "0", version=111)
+    assert _on_hand_and_reserved(await shop.level("mug", MAIN)) == ("0", "0")
+    after = await shop.commit(held.reservation_id)
+    assert after.state == inventory_pb2.RESERVATION_STATE_COMMITTED
+
+
 def _on_hand_and_reserved(level: inventory_pb2.StockLevel) -> tuple[str, str]:
     return level.on_hand, level.reserved
 

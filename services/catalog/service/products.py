@@ -19,7 +19,7 @@ from services.catalog.wire import products as product_wire
 from services.chassis import pages
 from services.chassis.database import Call, Calls, Transaction
 from services.chassis.errors import DomainError
-from services.chassis.rpc import View, command, query
+from services.chassis.rpc import View, command, query, query_together
 from tillbridge.catalog.v1 import catalog_pb2 as pb
 
 
@@ -84,18 +84,27 @@ class ProductRpcs:
         token = pages.token_after(request, found[size - 1].product_id) if found[size:] else ""
         return product_wire.product_page(found[:size], token)
 
-    @query
-    def resolve_items(self, view: View, request: pb.ResolveItemsRequest) -> pb.ResolveItemsResponse:
+    @query_together
+    def resolve_items(
+        self, view: View, calls: Calls[pb.ResolveItemsRequest, pb.ResolveItemsResponse]
+    ) -> None:
         """The items behind the lines of an order."""
-        references = product_wire.references(request)
-        ids = [one.item_id for one in references if one.item_id]
-        skus = [one.sku for one in references if one.sku]
+        asked = [(call, product_wire.references(call.request)) for call in calls]
+        every = [(call.merchant, one) for call, references in asked for one in references]
+        ids = [(merchant, one.item_id) for merchant, one in every if one.item_id]
+        skus = [(merchant, one.sku) for merchant, one in every if one.sku]
         by_id = {
-            item.item_id: item
-            for item in product_rows.items_by_id(view.connection, view.merchant, ids)
+            merchant: {item.item_id: item for item in found}
+            for merchant, found in product_rows.items_by_id(view.connection, ids).items()
         }
-        by_sku = items.with_sku(product_rows.items_by_sku(view.connection, view.merchant, skus))
-        return product_wire.resolved(_resolve(one, by_id, by_sku) for one in references)
+        by_sku = {
+            merchant: items.with_sku(found)
+            for merchant, found in product_rows.items_by_sku(view.connection, skus).items()
+        }
+        for call, references in asked:
+            with call:
+                known = by_id.get(call.merchant, {}), by_sku.get(call.merchant, {})
+                call.reply(product_wire.resolved(_resolve(one, *known) for one in references))
 
 
 def _arrivals(

@@ -26,7 +26,7 @@ from services.catalog.rules.products import (
 from services.catalog.rules.shelf import Shelf
 from services.catalog.store.provenance import packed, unpacked
 from services.catalog.store.tables import PRODUCTS, VARIANTS, Key
-from services.chassis.statements import among, append, keys, upsert
+from services.chassis.statements import Lookup, among, append, keys, upsert
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 """Kept, since making an encoder takes longer than most lists."""
@@ -51,11 +51,15 @@ _STAMP = (
     )
     .values(version=sa.bindparam("of_version"), observe_time=sa.bindparam("of_time"))
 )
-_ITEMS = sa.select(_v.item_id, _v.product_id, _v.sku, _p.name, _v.track_inventory).join_from(
+_ITEMS = sa.select(
+    _v.merchant_id, _v.item_id, _v.product_id, _v.sku, _p.name, _v.track_inventory
+).join_from(
     VARIANTS, PRODUCTS, (_p.merchant_id == _v.merchant_id) & (_p.product_id == _v.product_id)
 )
-_ITEMS_BY_ID = _ITEMS.where(among(keys(), _v.merchant_id, _v.item_id))
-_ITEMS_BY_SKU = _ITEMS.where(among(keys(), _v.merchant_id, _v.sku)).order_by(_v.item_id)
+_ITEMS_BY_ID = Lookup(_ITEMS.where(among(keys(), _v.merchant_id, _v.item_id)))
+_ITEMS_BY_SKU = Lookup(
+    _ITEMS.where(among(keys(), _v.merchant_id, _v.sku)).order_by(_v.merchant_id, _v.item_id)
+)
 
 
 def shelf(connection: Connection, products: Collection[Key], items: Collection[Key]) -> Shelf:
@@ -112,21 +116,23 @@ def save_products(connection: Connection, changes: Sequence[Change]) -> None:
     append(connection, VARIANTS, [row for one in [*new, *old] for row in _variant_values(one)])
 
 
-def items_by_id(connection: Connection, merchant_id: str, ids: Collection[str]) -> list[Item]:
-    """The items with these ids."""
-    return _items(connection, _ITEMS_BY_ID, [(merchant_id, one) for one in ids])
+def items_by_id(connection: Connection, wanted: Collection[Key]) -> dict[str, list[Item]]:
+    """The items with these ids, by merchant."""
+    return _items(connection, _ITEMS_BY_ID, wanted)
 
 
-def items_by_sku(connection: Connection, merchant_id: str, skus: Collection[str]) -> list[Item]:
-    """The items with these SKUs."""
-    return _items(connection, _ITEMS_BY_SKU, [(merchant_id, one) for one in skus])
+def items_by_sku(connection: Connection, wanted: Collection[Key]) -> dict[str, list[Item]]:
+    """The items with these SKUs, by merchant."""
+    return _items(connection, _ITEMS_BY_SKU, wanted)
 
 
 def _items(
-    connection: Connection, statement: sa.Select[Any], wanted: Collection[Key]
-) -> list[Item]:
-    rows = connection.execute(statement, {"keys": sorted(set(wanted))}) if wanted else ()
-    return [Item(*row) for row in rows]
+    connection: Connection, lookup: Lookup, wanted: Collection[Key]
+) -> dict[str, list[Item]]:
+    found: dict[str, list[Item]] = {}
+    for row in lookup.rows(connection, keys=sorted(set(wanted))) if wanted else ():
+        found.setdefault(row[0], []).append(Item(*row[1:]))
+    return found
 
 
 def _stamp_values(one: Known) -> dict[str, Any]:

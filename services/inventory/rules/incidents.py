@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum
 
 from services.inventory.rules.channels import Channel
@@ -10,6 +10,8 @@ from services.inventory.rules.stock import UNIT, Level, Place, text
 
 SUBSTITUTES_MAX = 3
 """Variants that are proposed for an order at most."""
+IN_FLIGHT = timedelta(seconds=30)
+"""How long the news of a sale may be behind a level that includes it already, at most usually."""
 
 
 class State(IntEnum):
@@ -38,6 +40,8 @@ class Incident:
     cause: str
     state: State
     create_time: datetime
+    show_time: datetime
+    """From when on it is told to anybody."""
     end_time: datetime | None = None
 
 
@@ -84,14 +88,27 @@ class Choice:
     """Of the other items of its product, everywhere."""
 
 
-def begin(place: Place, cause: str, now: datetime, unique: str) -> Incident:
-    """A new incident; `unique` makes its id."""
-    return Incident(f"in-{unique}", *place, cause, State.OPEN, now)
+def begin(
+    place: Place, cause: str, now: datetime, unique: str, *, may_pass: bool = False
+) -> Incident:
+    """A new incident; `unique` makes its id. One that may pass by itself is told to nobody for a
+    while, and never was one if it does.
+    """
+    show_time = now + IN_FLIGHT if may_pass else now
+    return Incident(f"in-{unique}", *place, cause, State.OPEN, now, show_time)
 
 
 def opens(before: Level | None, after: Level) -> bool:
     """Whether a change takes what was promised: more is missing now than was."""
     return after.missing > (before.missing if before else 0)
+
+
+def may_pass(before: Level | None, after: Level) -> bool:
+    """Whether what is missing may be an online sale that the point of sale has taken just now: its
+    level includes the sale before anybody has told that the sale is posted, and until then the
+    piece is held here too. With that news the hold ends, and nothing is missing.
+    """
+    return after.version > (before.version if before else 0)
 
 
 def hits(missing: int, promises: Iterable[Promise], choice: Choice) -> list[Hit]:

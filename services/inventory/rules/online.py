@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import NamedTuple
 
 from services.chassis.errors import DomainError
+from services.chassis.values import value
 from services.inventory.rules.channels import Channel, OutletPolicy
 from services.inventory.rules.stock import UNIT, Level, Place, text
-from services.inventory.rules.values import value
 
 CHANGES_SHOWN_MAX = 1000
 """Changed figures that an impact lists."""
@@ -190,15 +190,27 @@ class Term:
     """The buffer that decides, by (outlet, item)."""
     given: int
     limit: Limit
+    heard_time: datetime | None = None
+    """When anything was last told of the outlet."""
+    silent_time: datetime | None = None
+    """Since when it has been silent for too long; None where that does not limit it."""
 
 
-def explain(feed: Feed, levels: Iterable[Level]) -> list[Term]:
-    """The terms of a figure, one per level (BEY-02): the whole units of their sum."""
+def explain(
+    feed: Feed, levels: Iterable[Level], heard: Mapping[str, datetime | None]
+) -> list[Term]:
+    """The terms of a figure, one per level (BEY-02): the whole units of their sum. `heard` is when
+    anything was last told of each outlet.
+    """
+    too_long = timedelta(seconds=feed.channel.policies.silent_after_s)
     terms = []
     for level in levels:
         key, quantity = feed.buffer(level.item_id, level.outlet_id)
         given, limit = feed.given(level)
-        terms.append(Term(level, min(quantity, level.available), key, given, limit))
+        last = heard.get(level.outlet_id)
+        silent_time = last + too_long if last and limit is Limit.SILENT else None
+        buffer = min(quantity, level.available)
+        terms.append(Term(level, buffer, key, given, limit, last, silent_time))
     return terms
 
 
@@ -236,10 +248,21 @@ def _term_sentence(term: Term, names: Mapping[str, str]) -> str:
     if term.buffer:
         has += f", {text(term.buffer)} kept back for the shop"
     if term.limit is Limit.SILENT:
-        return f"{has}; it has been silent for too long and gives {text(term.given)}."
+        gives = f"gives {text(term.given)} until it is heard of again"
+        if term.heard_time is None or term.silent_time is None:
+            return f"{has}; it has been silent for too long and {gives}."
+        return (
+            f"{has}; nothing was heard of it since {_moment(term.heard_time)}, so since"
+            f" {_moment(term.silent_time)} it {gives}."
+        )
     if term.limit is Limit.OWES:
         return f"{has}; it owes stock and gives nothing."
     return f"{has}, and gives {text(term.given)}."
+
+
+def _moment(time: datetime) -> str:
+    """A time as people read it, to the second."""
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"
 
 
 class Change(NamedTuple):

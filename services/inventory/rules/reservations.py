@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import IntEnum
 
 from services.chassis.errors import DomainError
+from services.chassis.values import value
 from services.inventory.rules.channels import AllocationPolicy, Channel
 from services.inventory.rules.stock import (
     Draft,
@@ -16,7 +17,6 @@ from services.inventory.rules.stock import (
     end_included_holds,
     text,
 )
-from services.inventory.rules.values import value
 
 
 class State(IntEnum):

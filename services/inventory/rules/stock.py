@@ -22,7 +22,7 @@ from enum import IntEnum
 from functools import lru_cache
 
 from services.chassis.errors import DomainError
-from services.inventory.rules.values import value
+from services.chassis.values import value
 
 UNIT = 1000
 """Thousandths in one unit."""
@@ -96,7 +96,7 @@ class Level:
     @property
     def missing(self) -> int:
         """What is promised and not there (BEY-04)."""
-        return max(0, self.reserved - max(0, self.on_hand))
+        return max(0, self.reserved - max(0, self.on_hand)) if self.reserved else 0
 
 
 @value(frozen=True, slots=True)
@@ -380,6 +380,8 @@ def waits_for_deltas(level: Level, told: Count) -> bool:
 
 def end_included_holds(draft: Draft, level: Level) -> bool:
     """Ends the posted holds whose sale the level includes; tells whether there were any."""
+    if not draft.posted and not draft.stock.posted:
+        return False
     place = (level.item_id, level.outlet_id)
     waiting = draft.waiting(place)
     if not waiting:

@@ -45,9 +45,7 @@ def build(parts: Parts) -> Wiring:
             ),
             channels_pb2.DESCRIPTOR.services_by_name["ChannelService"]: channels,
             transfers_pb2.DESCRIPTOR.services_by_name["TransferService"]: TransferService(),
-            audit_pb2.DESCRIPTOR.services_by_name["AuditService"]: AuditService(
-                parts.database.clock
-            ),
+            audit_pb2.DESCRIPTOR.services_by_name["AuditService"]: AuditService(parts.database),
         },
         background=[
             partial(expire_forever, parts.database),

@@ -1,12 +1,11 @@
 """The RPCs of the attention list."""
 
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence
 
 import structlog
 
 from services.chassis import pages
-from services.chassis.database import Call, Transaction
+from services.chassis.database import Call, Database, Transaction
 from services.chassis.errors import DomainError
 from services.chassis.rpc import View, command_each, query
 from services.inventory.rules import attention
@@ -32,8 +31,8 @@ ResolveCall = Call[pb.ResolveAttentionRequest, pb.ResolveAttentionResponse]
 class AttentionRpcs:
     """The RPCs of `AuditService` that are about what waits for an operator (BEY-09, BEY-10)."""
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
-        self._clock = clock
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     @query
     def list_attention(
@@ -41,7 +40,7 @@ class AttentionRpcs:
     ) -> pb.ListAttentionResponse:
         """What waits, by cause and key."""
         begin, after = pages.key_before(request, int, str) or (0, "")
-        size, now = pages.page_size(request), self._clock()
+        size, now = pages.page_size(request), self._database.clock()
         found: list[attention.Waiting] = []
         for cause in Cause:
             missing = size + 1 - len(found)

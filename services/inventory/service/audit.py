@@ -56,8 +56,9 @@ class AuditService(AttentionRpcs):
         """Lists oversell incidents, the latest first."""
         key, size = pages.key_before(request, int, str), pages.page_size(request)
         before = (page_time(key[0]), key[1]) if key else None
+        page = (size + 1, self._database.clock())
         found = incident_store.list_incidents(
-            view.connection, view.merchant, int(request.state), before, size + 1
+            view.connection, view.merchant, int(request.state), before, page
         )
         shown = _incidents(view, found[:size])
         answer = pb.ListIncidentsResponse(incidents=shown)

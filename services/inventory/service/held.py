@@ -41,8 +41,15 @@ class Gate:
             ),
         )
 
+    @property
+    def stands_open(self) -> bool:
+        """Whether every count passes: none waits, and none empties anything."""
+        return not (self.held.known or self.breakers.known)
+
     def trial(self) -> "Gate":
         """One to decide a call on, in whose place it is put when the call has passed."""
+        if self.stands_open:
+            return self
         return Gate(self.transaction, self.held.copy(), self.breakers.copy())
 
     def passes(self, call: Call[Any, Any], draft: Draft, told: Count) -> bool:
@@ -51,6 +58,8 @@ class Gate:
         Raises:
             DomainError: ITEM_NOT_FOUND, OUTLET_NOT_FOUND.
         """
+        if self.stands_open:
+            return True
         place = (told.outlet_id, told.item_id)
         if stock.empties(draft, told) and not self.breakers.allows(call.merchant, *place):
             cause, now = call.request.cause, self.transaction.now
@@ -70,14 +79,16 @@ def _emptied_maybe(work: Work, counts: Sequence[tuple[str, Count]]) -> set[Outle
     """Where something may be emptied: a count says that nothing is left where something is, or
     where another count of the group says that there is.
     """
+    empty = [(merchant, told) for merchant, told in counts if told.quantity <= 0]
+    if not empty:
+        return set()
     filled = {
         (merchant, told.item_id, told.outlet_id) for merchant, told in counts if told.quantity > 0
     }
     found = set()
-    for merchant, told in counts:
-        if told.quantity <= 0:
-            level = work.levels(merchant).get((told.item_id, told.outlet_id))
-            place = (merchant, told.item_id, told.outlet_id)
-            if place in filled or (level and level.on_hand > 0):
-                found.add((merchant, told.outlet_id))
+    for merchant, told in empty:
+        level = work.levels(merchant).get((told.item_id, told.outlet_id))
+        place = (merchant, told.item_id, told.outlet_id)
+        if place in filled or (level and level.on_hand > 0):
+            found.add((merchant, told.outlet_id))
     return found

@@ -99,7 +99,7 @@ class OnlineStockRpcs:
             for known in channel_store.load_outlets(connection, merchant)
         }
         heard = channel_store.load_heard(connection, merchant)
-        terms = rules.explain(feed, _levels(view, channel, item_id, list(names)))
+        terms = rules.explain(feed, _levels(view, channel, item_id, list(names)), heard)
         held = online_store.load_held(connection, merchant, item_id)
         last = _last_movements(view, item_id)
         return pb.ExplainOnlineStockResponse(
@@ -110,7 +110,6 @@ class OnlineStockRpcs:
                     holds=[one for one in held if one.outlet_id == term.level.outlet_id],
                     rule=kept.get(term.buffer_key) if term.buffer_key else None,
                     last=last.get(term.level.outlet_id),
-                    heard_time=heard.get(term.level.outlet_id),
                 )
                 for term in terms
             ],

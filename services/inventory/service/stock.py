@@ -38,16 +38,16 @@ class StockRpcs:
             call = calls[number]
             with call:
                 draft, trial = work.draft(call), gate.trial()
-                results = []
+                answer = pb.RecordCountsResponse()
                 for told in found:
                     passes = trial.passes(call, draft, told)
                     changed = passes and stock.count(draft, told)
-                    level = wire.level(draft.level(told.item_id, told.outlet_id))
-                    results.append(pb.CountResult(level=level, changed=changed, held=not passes))
+                    result = answer.results.add(changed=changed, held=not passes)
+                    wire.put_level(result.level, draft.level(told.item_id, told.outlet_id))
                 gate = trial
                 work.accept(call, draft, call.request.cause)
-                work.hear(call.merchant, (told.outlet_id for told in call.request.counts))
-                call.reply(pb.RecordCountsResponse(results=results))
+                work.hear(call.merchant, {told.outlet_id for told in found})
+                call.reply(answer)
         work.save()
         gate.close()
 

@@ -20,7 +20,7 @@ from services.inventory.store import incidents as incident_store
 from services.inventory.store import online as online_store
 from services.inventory.store import reservations as reservation_store
 from services.inventory.store import stock as stock_store
-from services.inventory.store.stock import Changes
+from services.inventory.store.stock import Changes, PlaceKey
 from services.inventory.store.tables import FigureKey
 from services.inventory.wire import online as wire
 
@@ -67,8 +67,7 @@ class Work:
 
     def hear(self, merchant: str, outlet_ids: Iterable[str]) -> None:
         """Notes that something was told of these outlets (BEY-12)."""
-        for outlet_id in outlet_ids:
-            self._heard.add((merchant, outlet_id))
+        self._heard.update((merchant, outlet_id) for outlet_id in outlet_ids)
 
     def tell_again(self, merchant: str, channel_id: str, item_id: str) -> None:
         """Lets a figure be told, with its next version, even if it is as it was."""
@@ -124,7 +123,8 @@ class Work:
         late = {
             (merchant, told.item_id, told.outlet_id): told.observe_time
             for merchant, told in counts
-            if (level := self._stocks[merchant].levels.get((told.item_id, told.outlet_id)))
+            if told.timed
+            and (level := self._stocks[merchant].levels.get((told.item_id, told.outlet_id)))
             and stock.waits_for_deltas(level, told)
         }
         if late:
@@ -179,6 +179,8 @@ class Work:
         changes, opened, over = self.changes, [], []
         for key, level in changes.levels.items():
             before = changes.before[key]
+            if not level.reserved and (before is None or not before.reserved):
+                continue  # nothing is promised there
             if incidents.opens(before, level):
                 opened.append(key)
             elif before and before.missing and not level.missing:
@@ -190,12 +192,13 @@ class Work:
             known = incident_store.open_places(connection, opened)
             incident_store.open_incidents(
                 connection,
-                [
-                    (key[0], incidents.begin(key[1:], changes.missed[key], now, uuid4().hex))
-                    for key in opened
-                    if key not in known
-                ],
+                [(key[0], self._incident(key, now)) for key in opened if key not in known],
             )
+
+    def _incident(self, key: PlaceKey, now: datetime) -> incidents.Incident:
+        may_pass = incidents.may_pass(self.changes.before[key], self.changes.levels[key])
+        cause = self.changes.missed[key]
+        return incidents.begin(key[1:], cause, now, uuid4().hex, may_pass=may_pass)
 
     def _save_figures(self) -> None:
         fed = list(self._fed())

@@ -13,6 +13,7 @@ from services.inventory.rules.incidents import State
 from services.inventory.rules.transfers import LATE_AFTER
 from services.inventory.rules.transfers import State as TransferState
 from services.inventory.store.channels import load_channels, load_heard
+from services.inventory.store.incidents import is_told
 from services.inventory.store.tables import HELD_COUNTS, INCIDENTS, TRANSFERS
 
 _n, _t, _h = INCIDENTS.c, TRANSFERS.c, HELD_COUNTS.c
@@ -43,7 +44,7 @@ def _source(merchant: str, cause: Cause, now: datetime) -> Select[Any]:
         case Cause.OVERSOLD:
             return select(
                 _n.outlet_id.label("key"), _n.incident_id.label("id"), _n.create_time.label("time")
-            ).where(_n.merchant_id == merchant, _n.state == int(State.OPEN))
+            ).where(_n.merchant_id == merchant, _n.state == int(State.OPEN), is_told(now))
         case Cause.TRANSFER_LATE:
             return select(
                 _t.to_outlet_id.label("key"),

@@ -168,6 +168,8 @@ def check_outlets(connection: Connection, merchant: str, wanted: Iterable[str]) 
 
 
 _CHANNEL = CHANNELS.c.keys()
+_MERCHANT = _CHANNEL.index("merchant_id")
+_CREATE_TIME = _CHANNEL.index("create_time")
 _LOAD_CHANNELS = Lookup(
     select(CHANNELS).where(among(keys(), CHANNELS.c.merchant_id)).order_by(CHANNELS.c.channel_id)
 )
@@ -202,6 +204,14 @@ def _kept_channel(row: tuple[Any, ...]) -> Channel:
     return _channel(SimpleNamespace(**dict(zip(_CHANNEL, row, strict=True))))
 
 
+_FIND_CHANNEL = Lookup(
+    select(CHANNELS).where(
+        CHANNELS.c.merchant_id == bindparam("merchant_id"),
+        CHANNELS.c.channel_id == bindparam("channel_id"),
+    )
+)
+
+
 def find_channel(
     connection: Connection, merchant: str, channel_id: str
 ) -> tuple[Channel, datetime]:
@@ -210,14 +220,10 @@ def find_channel(
     Raises:
         DomainError: CHANNEL_NOT_FOUND.
     """
-    row = connection.execute(
-        select(CHANNELS).where(
-            CHANNELS.c.merchant_id == merchant, CHANNELS.c.channel_id == channel_id
-        )
-    ).first()
-    if not row:
+    rows = _FIND_CHANNEL.rows(connection, merchant_id=merchant, channel_id=channel_id)
+    if not rows:
         raise no_channel(channel_id)
-    return _channel(row), row.create_time
+    return _kept_channel(rows[0]), rows[0][_CREATE_TIME]
 
 
 def no_channel(channel_id: str) -> DomainError:
@@ -307,7 +313,7 @@ def update_channel(connection: Connection, merchant: str, channel: Channel) -> N
     )
 
 
-_WATCHED = (
+_WATCHED = Lookup(
     select(CHANNELS)
     .where(
         or_(
@@ -322,15 +328,19 @@ _WATCHED = (
 
 def load_watched(connection: Connection) -> list[tuple[str, Channel]]:
     """The channels of all merchants that may change by themselves, with their merchants."""
-    return [(row.merchant_id, _channel(row)) for row in connection.execute(_WATCHED)]
+    return [(row[_MERCHANT], _kept_channel(row)) for row in _WATCHED.rows(connection)]
+
+
+_LOAD_HEARD = Lookup(
+    select(OUTLETS.c.outlet_id, OUTLETS.c.heard_time).where(
+        OUTLETS.c.merchant_id == bindparam("merchant_id")
+    )
+)
 
 
 def load_heard(connection: Connection, merchant: str) -> dict[str, datetime | None]:
     """When anything was last told of each of the merchant's outlets (BEY-12)."""
-    rows = connection.execute(
-        select(OUTLETS.c.outlet_id, OUTLETS.c.heard_time).where(OUTLETS.c.merchant_id == merchant)
-    )
-    return {row[0]: row[1] for row in rows}
+    return dict(_LOAD_HEARD.rows(connection, merchant_id=merchant))
 
 
 _HEARD = (

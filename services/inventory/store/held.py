@@ -1,6 +1,6 @@
 """Held counts and circuit breakers: rows and values (BEY-10)."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -21,14 +21,13 @@ _AT = select(HELD_COUNTS).where(among(keys(), _h.merchant_id, _h.item_id, _h.out
 _FORGET = delete(HELD_COUNTS).where(among(keys(), _h.merchant_id, _h.item_id, _h.outlet_id))
 
 
-def held_at(connection: Connection, places: Iterable[PlaceKey]) -> dict[PlaceKey, Held]:
+def held_at(connection: Connection, places: Collection[PlaceKey]) -> dict[PlaceKey, Held]:
     """What waits at these places."""
-    wanted = list(set(places))
     # Hardly ever does anything wait, and to look for each place would take longer than this.
-    merchants = {(merchant,) for merchant, _, _ in wanted}
-    if not wanted or not _ANY.rows(connection, keys=sorted(merchants)):
+    merchants = {place[:1] for place in places}
+    if not places or not _ANY.rows(connection, keys=sorted(merchants)):
         return {}
-    rows = connection.execute(_AT, {"keys": wanted})
+    rows = connection.execute(_AT, {"keys": list(set(places))})
     return {(row.merchant_id, row.item_id, row.outlet_id): _held(row) for row in rows}
 
 

@@ -5,12 +5,14 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Select,
     Table,
     and_,
     bindparam,
     func,
+    or_,
     select,
     true,
     tuple_,
@@ -19,7 +21,7 @@ from sqlalchemy import (
 
 from services.chassis.plumbing import UtcTime
 from services.chassis.statements import among, append, keys
-from services.inventory.rules.incidents import Incident, Promise, State
+from services.inventory.rules.incidents import IN_FLIGHT, Incident, Promise, State
 from services.inventory.rules.stock import Level
 from services.inventory.rules.transfers import State as TransferState
 from services.inventory.store.stock import PlaceKey, load_levels
@@ -41,6 +43,7 @@ _COLUMNS = (
     INCIDENTS.c.cause,
     INCIDENTS.c.state,
     INCIDENTS.c.create_time,
+    INCIDENTS.c.show_time,
     INCIDENTS.c.end_time,
 )
 
@@ -71,6 +74,7 @@ def open_incidents(connection: Connection, incidents: Iterable[tuple[str, Incide
                 "cause": incident.cause,
                 "state": int(incident.state),
                 "create_time": incident.create_time,
+                "show_time": incident.show_time,
                 "end_time": incident.end_time,
             }
             for merchant, incident in incidents
@@ -93,6 +97,16 @@ def end_incidents(connection: Connection, places: Iterable[PlaceKey], now: datet
     connection.execute(_END, {"keys": list(places), "now": now})
 
 
+def is_told(now: datetime) -> ColumnElement[bool]:
+    """Whether an incident is told to anybody: once its time has come, unless it has passed before.
+    A time that is farther ahead than any is put off was noted by a clock that has been set back
+    since, and does not count.
+    """
+    show_time, end_time = INCIDENTS.c.show_time, INCIDENTS.c.end_time
+    due = or_(show_time <= now, show_time > now + IN_FLIGHT)
+    return and_(due, or_(end_time.is_(None), end_time >= show_time))
+
+
 def find_incident(connection: Connection, merchant: str, incident_id: str) -> Incident | None:
     """One incident."""
     row = connection.execute(
@@ -108,15 +122,19 @@ def list_incidents(
     merchant: str,
     state: int,
     before: tuple[datetime, str] | None,
-    limit: int | None,
+    page: tuple[int, datetime],
 ) -> list[Incident]:
-    """Incidents, the latest first, behind `before` (time of creation, id); state 0 means any."""
+    """Incidents that are to be told, the latest first, behind `before` (time of creation, id);
+    state 0 means any. `page` is how many at most, and the time.
+    """
+    limit, now = page
     table = INCIDENTS.c
     rows = connection.execute(
         select(*_COLUMNS)
         .where(
             table.merchant_id == merchant,
             table.state == state if state else true(),
+            is_told(now),
             tuple_(table.create_time, table.incident_id) < before if before else true(),
         )
         .order_by(table.create_time.desc(), table.incident_id.desc())
@@ -133,6 +151,7 @@ def _incident(row: Any) -> Incident:
         row.cause,
         State(row.state),
         row.create_time,
+        row.show_time,
         row.end_time,
     )
 

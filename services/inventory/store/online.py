@@ -16,7 +16,6 @@ from sqlalchemy import (
     case,
     cast,
     exists,
-    false,
     func,
     insert,
     literal,
@@ -52,7 +51,9 @@ from services.inventory.store.tables import (
 CAUSES_MAX = 100
 SAVED_AT_ONCE = 10_000
 RECALCULATION_MS_MAX = 120_000
-"""A channel may have a million items: its recalculation is no query that hangs."""
+"""A channel may have a million items: its recalculation is no query that hangs, nor does its
+connection while a million events are made.
+"""
 
 _FIGURE = ("merchant_id", "channel_id", "item_id", "quantity", "version", "update_time")
 _LOAD_FIGURES = Lookup(
@@ -165,39 +166,34 @@ def recalculate(
     `feed` need not have the buffers of single items: these are looked up.
     """
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {RECALCULATION_MS_MAX}")
+        for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            connection.exec_driver_sql(f"SET LOCAL {limit} = {RECALCULATION_MS_MAX}")
     sources, kept = feed.sources(), ONLINE.c
-    key = and_(kept.merchant_id == merchant, kept.channel_id == feed.channel.channel_id)
-    one, kept_one = _only(LEVELS.c.item_id, item_id), _only(kept.item_id, item_id)
     there = and_(
         LEVELS.c.merchant_id == merchant,
         LEVELS.c.outlet_id.in_([source.outlet_id for source in sources]),
+        _only(LEVELS.c.item_id, item_id),
     )
-    # Levels lie in the order of their items, so that their sums need no sorting; figures of items
-    # that no outlet has any more are few, and come by themselves.
-    figures = (
-        _given(connection, merchant, feed, sources).where(there, one).group_by(LEVELS.c.item_id)
-    ).subquery()
-    before = func.coalesce(kept.quantity, 0)
-    plain = (true().label("tracked"), false().label("deleted"))
-    found = connection.execute(
-        select(
-            figures.c.item_id, before, figures.c.after, func.coalesce(kept.version, 0) + 1, *plain
+    # Levels lie in the order of their items, so that their sums need no sorting. They are compared
+    # with the figures here: the database would look each figure up, and each level of it again.
+    given = _given(connection, merchant, feed, sources).where(there).group_by(LEVELS.c.item_id)
+    figures: dict[str, int] = dict(Lookup(given).rows(connection))
+    known = Lookup(
+        select(kept.item_id, kept.quantity, kept.version).where(
+            kept.merchant_id == merchant,
+            kept.channel_id == feed.channel.channel_id,
+            _only(kept.item_id, item_id),
         )
-        .outerjoin(ONLINE, and_(key, kept.item_id == figures.c.item_id))
-        .where(figures.c.after != before)
-    )
-    gone = connection.execute(
-        select(kept.item_id, kept.quantity, literal(0), kept.version + 1, *plain).where(
-            key,
-            kept_one,
-            kept.quantity != 0,
-            ~exists().where(there, LEVELS.c.item_id == kept.item_id),
-        )
-    )
-    odd = _odd_items(connection, merchant, item_id)
-    changes = [Change._make(row) for rows in (found, gone) for row in rows]
+    ).rows(connection)
+    plain = (True, False)
+    changes = []
+    for one, before, version in known:
+        after = figures.pop(one, 0)
+        if after != before:
+            changes.append(Change(one, before, after, version + 1, *plain))
+    changes += [Change(one, 0, after, 1, *plain) for one, after in figures.items() if after]
     changes.sort(key=itemgetter(0))
+    odd = _odd_items(connection, merchant, item_id)
     if not odd:
         return changes
     return [

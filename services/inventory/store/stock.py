@@ -82,7 +82,7 @@ class Changes:
             key = (merchant, *place)
             self.levels[key] = level
             self.before[key] = draft.stock.before.get(place)
-            if level.missing:
+            if level.reserved and level.missing:
                 self.missed.setdefault(key, cause.text)
         for movement in draft.movements:
             self.movements.append(

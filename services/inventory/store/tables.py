@@ -308,6 +308,8 @@ class IncidentRow(Row, table=True):
     cause: str
     state: int
     create_time: datetime = Field(sa_type=UtcTime)
+    show_time: datetime = Field(sa_type=UtcTime, sa_column_kwargs={"server_default": "0"})
+    """From when on it is listed."""
     end_time: datetime | None = Field(sa_type=UtcTime)
 
 

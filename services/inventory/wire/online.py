@@ -52,9 +52,9 @@ def online_stock_changed(figure: Online, *, tracked: bool) -> events_pb2.OnlineS
 
 def changes_told(
     channel_id: str, changes: Iterable[Change]
-) -> Iterator[events_pb2.OnlineStockChanged]:
-    """The events that recalculated figures are different, of items that the catalog has: there may
-    be a million, so that it is one message, filled in anew each time.
+) -> Iterator[tuple[str, events_pb2.OnlineStockChanged]]:
+    """The events that recalculated figures are different, of items that the catalog has, each with
+    its subject: there may be a million, so that it is one message, filled in anew each time.
     """
     told = events_pb2.OnlineStockChanged(channel_id=channel_id)
     for item_id, _, after, version, tracked, deleted in changes:
@@ -64,18 +64,20 @@ def changes_told(
         told.quantity = after if tracked else 0
         told.unlimited = not tracked
         told.version = version
-        yield told
+        yield f"item/{item_id}", told
 
 
 def impact(value: Impact) -> impact_pb2.Impact:
     """What a change of a channel does."""
     changes = value.changes
+    differences = [one.after - one.before for one in changes]
+    units_added = sum(units for units in differences if units > 0)
     return impact_pb2.Impact(
         changed_items=len(changes),
-        sold_out_items=sum(one.after == 0 for one in changes),
-        restored_items=sum(one.before == 0 for one in changes),
-        units_added=sum(max(0, one.after - one.before) for one in changes),
-        units_removed=sum(max(0, one.before - one.after) for one in changes),
+        sold_out_items=[one.after for one in changes].count(0),
+        restored_items=[one.before for one in changes].count(0),
+        units_added=units_added,
+        units_removed=units_added - sum(differences),
         changes=[
             impact_pb2.FigureChange(item_id=one.item_id, before=one.before, after=one.after)
             for one in changes[:CHANGES_SHOWN_MAX]
@@ -102,7 +104,6 @@ def term(
     holds: Iterable[HeldStock],
     rule: KeptBack | None,
     last: Entry | None,
-    heard_time: datetime | None,
 ) -> pb.OnlineStockTerm:
     """What one outlet gives to a figure, with what moved it last."""
     level = value.level
@@ -126,7 +127,8 @@ def term(
         limit=pb.TermLimit.ValueType(value.limit),
         last_movement=movement(last) if last else None,
         observe_time=time(level.observe_time),
-        heard_time=time(heard_time),
+        heard_time=time(value.heard_time),
+        silent_time=time(value.silent_time),
     )
 
 

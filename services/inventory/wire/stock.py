@@ -112,16 +112,22 @@ def lines(request: pb.ReserveStockRequest) -> list[Line]:
 
 def level(value: Level) -> pb.StockLevel:
     """A level."""
-    return pb.StockLevel(
-        item_id=value.item_id,
-        outlet_id=value.outlet_id,
-        on_hand=text(value.on_hand),
-        reserved=text(value.reserved),
-        available=text(value.available),
-        version=value.version,
-        observe_time=time(value.observe_time),
-        in_transit=text(value.in_transit),
-    )
+    told = pb.StockLevel()
+    put_level(told, value)
+    return told
+
+
+def put_level(told: pb.StockLevel, value: Level) -> None:
+    """A level, into a message where it belongs: to make one and to copy it takes twice as long."""
+    told.item_id = value.item_id
+    told.outlet_id = value.outlet_id
+    told.on_hand = text(value.on_hand)
+    told.reserved = text(value.reserved)
+    told.available = text(value.available)
+    told.version = value.version
+    told.in_transit = text(value.in_transit)
+    if observe_time := time(value.observe_time):
+        told.observe_time.CopyFrom(observe_time)
 
 
 def past_level(value: Level) -> pb.StockLevel:

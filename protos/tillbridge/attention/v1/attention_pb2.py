@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'tillbridge/attention/v1/attention.proto\x12\x17tillbridge.attention.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc8\x01\n\x0e\x41ttentionGroup\x12\x36\n\x05\x63\x61use\x18\x01 \x01(\x0e\x32\'.tillbridge.attention.v1.AttentionCause\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x0e\n\x06remedy\x18\x04 \x01(\t\x12\x15\n\rwaiting_count\x18\x05 \x01(\x03\x12\x10\n\x08\x65xamples\x18\x06 \x03(\t\x12)\n\x05since\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xc7\x04\n\x0e\x41ttentionCause\x12\x1f\n\x1b\x41TTENTION_CAUSE_UNSPECIFIED\x10\x00\x12&\n\"ATTENTION_CAUSE_LISTING_NOT_PUSHED\x10\x01\x12#\n\x1f\x41TTENTION_CAUSE_PRODUCT_REFUSED\x10\x02\x12 \n\x1c\x41TTENTION_CAUSE_CIRCUIT_OPEN\x10\x03\x12\x1f\n\x1b\x41TTENTION_CAUSE_IMPORT_HELD\x10\x04\x12!\n\x1d\x41TTENTION_CAUSE_SKU_AMBIGUOUS\x10\x05\x12&\n\"ATTENTION_CAUSE_CUSTOMER_COLLISION\x10\x06\x12\x1c\n\x18\x41TTENTION_CAUSE_OVERSOLD\x10\x07\x12!\n\x1d\x41TTENTION_CAUSE_OUTLET_SILENT\x10\x08\x12!\n\x1d\x41TTENTION_CAUSE_TRANSFER_LATE\x10\t\x12!\n\x1d\x41TTENTION_CAUSE_ORDER_WAITING\x10\n\x12#\n\x1f\x41TTENTION_CAUSE_SALE_NOT_POSTED\x10\x0b\x12(\n$ATTENTION_CAUSE_SALE_STOCK_NOT_TAKEN\x10\x0c\x12 \n\x1c\x41TTENTION_CAUSE_SALE_DIFFERS\x10\r\x12\x1f\n\x1b\x41TTENTION_CAUSE_COUNTS_HELD\x10\x0e\x12 \n\x1c\x41TTENTION_CAUSE_SALE_REFUSED\x10\x0f*u\n\x11\x41ttentionDecision\x12\"\n\x1e\x41TTENTION_DECISION_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41TTENTION_DECISION_GO_ON\x10\x01\x12\x1e\n\x1a\x41TTENTION_DECISION_DISCARD\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'tillbridge/attention/v1/attention.proto\x12\x17tillbridge.attention.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc8\x01\n\x0e\x41ttentionGroup\x12\x36\n\x05\x63\x61use\x18\x01 \x01(\x0e\x32\'.tillbridge.attention.v1.AttentionCause\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x0e\n\x06remedy\x18\x04 \x01(\t\x12\x15\n\rwaiting_count\x18\x05 \x01(\x03\x12\x10\n\x08\x65xamples\x18\x06 \x03(\t\x12)\n\x05since\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\xf1\x04\n\x0e\x41ttentionCause\x12\x1f\n\x1b\x41TTENTION_CAUSE_UNSPECIFIED\x10\x00\x12&\n\"ATTENTION_CAUSE_LISTING_NOT_PUSHED\x10\x01\x12#\n\x1f\x41TTENTION_CAUSE_PRODUCT_REFUSED\x10\x02\x12 \n\x1c\x41TTENTION_CAUSE_CIRCUIT_OPEN\x10\x03\x12\x1f\n\x1b\x41TTENTION_CAUSE_IMPORT_HELD\x10\x04\x12!\n\x1d\x41TTENTION_CAUSE_SKU_AMBIGUOUS\x10\x05\x12&\n\"ATTENTION_CAUSE_CUSTOMER_COLLISION\x10\x06\x12\x1c\n\x18\x41TTENTION_CAUSE_OVERSOLD\x10\x07\x12!\n\x1d\x41TTENTION_CAUSE_OUTLET_SILENT\x10\x08\x12!\n\x1d\x41TTENTION_CAUSE_TRANSFER_LATE\x10\t\x12!\n\x1d\x41TTENTION_CAUSE_ORDER_WAITING\x10\n\x12#\n\x1f\x41TTENTION_CAUSE_SALE_NOT_POSTED\x10\x0b\x12(\n$ATTENTION_CAUSE_SALE_STOCK_NOT_TAKEN\x10\x0c\x12 \n\x1c\x41TTENTION_CAUSE_SALE_DIFFERS\x10\r\x12\x1f\n\x1b\x41TTENTION_CAUSE_COUNTS_HELD\x10\x0e\x12 \n\x1c\x41TTENTION_CAUSE_SALE_REFUSED\x10\x0f\x12(\n$ATTENTION_CAUSE_STORE_UPDATE_REFUSED\x10\x10*u\n\x11\x41ttentionDecision\x12\"\n\x1e\x41TTENTION_DECISION_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41TTENTION_DECISION_GO_ON\x10\x01\x12\x1e\n\x1a\x41TTENTION_DECISION_DISCARD\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,9 +33,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tillbridge.attention.v1.att
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ATTENTIONCAUSE']._serialized_start=305
-  _globals['_ATTENTIONCAUSE']._serialized_end=888
-  _globals['_ATTENTIONDECISION']._serialized_start=890
-  _globals['_ATTENTIONDECISION']._serialized_end=1007
+  _globals['_ATTENTIONCAUSE']._serialized_end=930
+  _globals['_ATTENTIONDECISION']._serialized_start=932
+  _globals['_ATTENTIONDECISION']._serialized_end=1049
   _globals['_ATTENTIONGROUP']._serialized_start=102
   _globals['_ATTENTIONGROUP']._serialized_end=302
 # @@protoc_insertion_point(module_scope)

@@ -58,6 +58,8 @@ class _AttentionCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Attent
     """Counts would leave nothing of more of an outlet's items than the set share (BEY-10)."""
     ATTENTION_CAUSE_SALE_REFUSED: _AttentionCause.ValueType  # 15
     """Sales of the outside point of sale could not be copied here."""
+    ATTENTION_CAUSE_STORE_UPDATE_REFUSED: _AttentionCause.ValueType  # 16
+    """The store refuses to show how orders stand here."""
 
 class AttentionCause(_AttentionCause, metaclass=_AttentionCauseEnumTypeWrapper):
     """Why something cannot go on."""
@@ -94,6 +96,8 @@ ATTENTION_CAUSE_COUNTS_HELD: AttentionCause.ValueType  # 14
 """Counts would leave nothing of more of an outlet's items than the set share (BEY-10)."""
 ATTENTION_CAUSE_SALE_REFUSED: AttentionCause.ValueType  # 15
 """Sales of the outside point of sale could not be copied here."""
+ATTENTION_CAUSE_STORE_UPDATE_REFUSED: AttentionCause.ValueType  # 16
+"""The store refuses to show how orders stand here."""
 Global___AttentionCause: _TypeAlias = AttentionCause  # noqa: Y015
 
 class _AttentionDecision:

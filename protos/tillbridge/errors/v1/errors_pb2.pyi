@@ -156,6 +156,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """All of the order was handed over: take it back with RefundOrder."""
     ERROR_REASON_SHIPPING_METHOD_EXISTS: _ErrorReason.ValueType  # 92
     """There is a shipping method of this id already."""
+    ERROR_REASON_MOVED_AFTER_POSTING: _ErrorReason.ValueType  # 93
+    """What the order holds was moved to another outlet after it was posted, and something of it could
+    not follow: an operator has to see to it.
+    """
     ERROR_REASON_CUSTOMER_NOT_FOUND: _ErrorReason.ValueType  # 70
     """No such customer. Metadata: `customer_id`."""
     ERROR_REASON_CUSTOMER_AMBIGUOUS: _ErrorReason.ValueType  # 71
@@ -312,6 +316,10 @@ ERROR_REASON_NOTHING_TO_CANCEL: ErrorReason.ValueType  # 91
 """All of the order was handed over: take it back with RefundOrder."""
 ERROR_REASON_SHIPPING_METHOD_EXISTS: ErrorReason.ValueType  # 92
 """There is a shipping method of this id already."""
+ERROR_REASON_MOVED_AFTER_POSTING: ErrorReason.ValueType  # 93
+"""What the order holds was moved to another outlet after it was posted, and something of it could
+not follow: an operator has to see to it.
+"""
 ERROR_REASON_CUSTOMER_NOT_FOUND: ErrorReason.ValueType  # 70
 """No such customer. Metadata: `customer_id`."""
 ERROR_REASON_CUSTOMER_AMBIGUOUS: ErrorReason.ValueType  # 71

@@ -81,7 +81,9 @@ class AuditServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListIncidents(self, request, context):
-        """Lists oversell incidents, the latest first (BEY-04). Errors: INVALID_PAGE_TOKEN.
+        """Lists oversell incidents, the latest first (BEY-04). One that a level of the point of sale has made
+        is listed half a minute later, unless by then the news has come of an online sale that the level
+        includes: then it never was one. Errors: INVALID_PAGE_TOKEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

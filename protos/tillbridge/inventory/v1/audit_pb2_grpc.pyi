@@ -44,7 +44,10 @@ class AuditServiceStub:
     Errors: INVALID_PAGE_TOKEN, REQUEST_ID_REUSED.
     """
     ListIncidents: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListIncidentsRequest, _audit_pb2.ListIncidentsResponse]
-    """Lists oversell incidents, the latest first (BEY-04). Errors: INVALID_PAGE_TOKEN."""
+    """Lists oversell incidents, the latest first (BEY-04). One that a level of the point of sale has made
+    is listed half a minute later, unless by then the news has come of an online sale that the level
+    includes: then it never was one. Errors: INVALID_PAGE_TOKEN.
+    """
     ResolveIncident: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ResolveIncidentRequest, _audit_pb2.ResolveIncidentResponse]
     """Moves what one order holds at the outlet of an incident to another outlet, or releases it, or says
     that the incident was dealt with in another way. Errors: INCIDENT_NOT_FOUND,
@@ -78,7 +81,10 @@ class AuditServiceAsyncStub(AuditServiceStub):
     Errors: INVALID_PAGE_TOKEN, REQUEST_ID_REUSED.
     """
     ListIncidents: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListIncidentsRequest, _audit_pb2.ListIncidentsResponse]  # type: ignore[assignment]
-    """Lists oversell incidents, the latest first (BEY-04). Errors: INVALID_PAGE_TOKEN."""
+    """Lists oversell incidents, the latest first (BEY-04). One that a level of the point of sale has made
+    is listed half a minute later, unless by then the news has come of an online sale that the level
+    includes: then it never was one. Errors: INVALID_PAGE_TOKEN.
+    """
     ResolveIncident: _aio.UnaryUnaryMultiCallable[_audit_pb2.ResolveIncidentRequest, _audit_pb2.ResolveIncidentResponse]  # type: ignore[assignment]
     """Moves what one order holds at the outlet of an incident to another outlet, or releases it, or says
     that the incident was dealt with in another way. Errors: INCIDENT_NOT_FOUND,
@@ -121,7 +127,10 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_pb2.ListIncidentsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.ListIncidentsResponse, _abc.Awaitable[_audit_pb2.ListIncidentsResponse]]:
-        """Lists oversell incidents, the latest first (BEY-04). Errors: INVALID_PAGE_TOKEN."""
+        """Lists oversell incidents, the latest first (BEY-04). One that a level of the point of sale has made
+        is listed half a minute later, unless by then the news has come of an online sale that the level
+        includes: then it never was one. Errors: INVALID_PAGE_TOKEN.
+        """
 
     @_abc_1.abstractmethod
     def ResolveIncident(

@@ -367,8 +367,9 @@ class ChannelPolicies(_message.Message):
     """Whether a level that is typed in the store becomes an adjustment in the point of sale (INV-10)."""
     silent_after_s: _builtins.int
     """After how many seconds without any word of it an outlet counts as silent; 0 means never (BEY-12).
-    The gateway tells of an outlet once an hour even if nothing moves there: with less than that, one
-    that is only quiet counts as silent too.
+    Even if nothing moves there, the gateway tells of an outlet four times in that, and once an hour
+    at least; but no more often than it polls its point of sale, once a minute by default: with less
+    than two of these, an outlet that is only quiet counts as silent too.
     """
     silent_quantity: _builtins.str
     """What an outlet that is silent gives at most, of each item; decimal text, empty means nothing."""

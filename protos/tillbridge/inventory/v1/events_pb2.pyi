@@ -118,7 +118,8 @@ Global___ConnectionChanged: _TypeAlias = ConnectionChanged  # noqa: Y015
 @_typing.final
 class ReservationChanged(_message.Message):
     """An operator has dealt with an incident: what an order holds lies at other outlets now, or it holds
-    nothing any more (BEY-04). Subject: `reservation/<reservation_id>`.
+    nothing any more (BEY-04). Of several about one reservation the one with the highest cursor holds.
+    Subject: `reservation/<reservation_id>`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -22,7 +22,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 @_typing.final
 class Impact(_message.Message):
     """What a change of a channel does to its online stock, exactly: the same for `validate_only` and for
-    the change itself, as long as nothing else happens in between (BEY-03).
+    the change itself, as long as nothing else happens in between (BEY-03). What becomes of shipping
+    methods `tillbridge.order.v1.ShippingService.PreviewShippingMethods` says.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

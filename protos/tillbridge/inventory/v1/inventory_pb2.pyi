@@ -1559,6 +1559,7 @@ class OnlineStockTerm(_message.Message):
     LAST_MOVEMENT_FIELD_NUMBER: _builtins.int
     OBSERVE_TIME_FIELD_NUMBER: _builtins.int
     HEARD_TIME_FIELD_NUMBER: _builtins.int
+    SILENT_TIME_FIELD_NUMBER: _builtins.int
     outlet_id: _builtins.str
     """The outlet."""
     on_hand: _builtins.str
@@ -1593,6 +1594,12 @@ class OnlineStockTerm(_message.Message):
     def heard_time(self) -> _timestamp_pb2.Timestamp:
         """When anything was last told of the outlet (BEY-12); absent when never."""
 
+    @_builtins.property
+    def silent_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when it gives less, because it has been silent for too long; absent when that does not
+        limit it.
+        """
+
     def __init__(
         self,
         *,
@@ -1608,10 +1615,11 @@ class OnlineStockTerm(_message.Message):
         last_movement: Global___Movement | None = ...,
         observe_time: _timestamp_pb2.Timestamp | None = ...,
         heard_time: _timestamp_pb2.Timestamp | None = ...,
+        silent_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["buffer_rule", b"buffer_rule", "heard_time", b"heard_time", "last_movement", b"last_movement", "observe_time", b"observe_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["buffer_rule", b"buffer_rule", "heard_time", b"heard_time", "last_movement", b"last_movement", "observe_time", b"observe_time", "silent_time", b"silent_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "buffer", b"buffer", "buffer_rule", b"buffer_rule", "given", b"given", "heard_time", b"heard_time", "holds", b"holds", "last_movement", b"last_movement", "limit", b"limit", "observe_time", b"observe_time", "on_hand", b"on_hand", "outlet_id", b"outlet_id", "reserved", b"reserved"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "buffer", b"buffer", "buffer_rule", b"buffer_rule", "given", b"given", "heard_time", b"heard_time", "holds", b"holds", "last_movement", b"last_movement", "limit", b"limit", "observe_time", b"observe_time", "on_hand", b"on_hand", "outlet_id", b"outlet_id", "reserved", b"reserved", "silent_time", b"silent_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

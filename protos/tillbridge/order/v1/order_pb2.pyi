@@ -2021,6 +2021,63 @@ class ReportSaleRefusedResponse(_message.Message):
 Global___ReportSaleRefusedResponse: _TypeAlias = ReportSaleRefusedResponse  # noqa: Y015
 
 @_typing.final
+class ReportStoreUpdateRefusedRequest(_message.Message):
+    """Request of ReportStoreUpdateRefused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    UPDATE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller, unique per change; a repeat is answered as the first time."""
+    channel_id: _builtins.str
+    """The channel."""
+    order_id: _builtins.str
+    """The order."""
+    message: _builtins.str
+    """What the store says of it."""
+    @_builtins.property
+    def update(self) -> Global___StoreUpdate:
+        """What the store refused to show, as the order told it."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        channel_id: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+        update: Global___StoreUpdate | None = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["update", b"update"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "message", b"message", "order_id", b"order_id", "request_id", b"request_id", "update", b"update"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportStoreUpdateRefusedRequest: _TypeAlias = ReportStoreUpdateRefusedRequest  # noqa: Y015
+
+@_typing.final
+class ReportStoreUpdateRefusedResponse(_message.Message):
+    """Response of ReportStoreUpdateRefused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportStoreUpdateRefusedResponse: _TypeAlias = ReportStoreUpdateRefusedResponse  # noqa: Y015
+
+@_typing.final
 class GetSaleRequest(_message.Message):
     """Request of GetSale."""
 

@@ -95,6 +95,11 @@ class OrderServiceStub:
                 request_serializer=tillbridge_dot_order_dot_v1_dot_order__pb2.ReportSaleRefusedRequest.SerializeToString,
                 response_deserializer=tillbridge_dot_order_dot_v1_dot_order__pb2.ReportSaleRefusedResponse.FromString,
                 _registered_method=True)
+        self.ReportStoreUpdateRefused = channel.unary_unary(
+                '/tillbridge.order.v1.OrderService/ReportStoreUpdateRefused',
+                request_serializer=tillbridge_dot_order_dot_v1_dot_order__pb2.ReportStoreUpdateRefusedRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_order_dot_v1_dot_order__pb2.ReportStoreUpdateRefusedResponse.FromString,
+                _registered_method=True)
         self.GetSale = channel.unary_unary(
                 '/tillbridge.order.v1.OrderService/GetSale',
                 request_serializer=tillbridge_dot_order_dot_v1_dot_order__pb2.GetSaleRequest.SerializeToString,
@@ -158,7 +163,7 @@ class OrderServiceServicer:
 
     def RetryOrders(self, request, context):
         """Lets all orders of one group of ListAttention go on now (BEY-09). Also tries again what the
-        outside point of sale did not take, and stock that could not be taken.
+        outside point of sale or the store did not take, and stock that could not be taken.
         Errors: ATTENTION_NOT_FOUND, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -166,9 +171,10 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListAttention(self, request, context):
-        """Lists what waits for an operator here: orders that cannot go on, grouped by cause, and sales
-        that the outside point of sale did not take or whose stock could not be taken (BEY-09).
-        RetryOrders lets all of a group go on. Errors: INVALID_PAGE_TOKEN.
+        """Lists what waits for an operator here: orders that cannot go on or that their store refuses to
+        show as they stand, grouped by cause, and sales that the outside point of sale did not take or
+        whose stock could not be taken (BEY-09). RetryOrders lets all of a group go on.
+        Errors: INVALID_PAGE_TOKEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -221,6 +227,16 @@ class OrderServiceServicer:
         """Keeps that a sale of the outside point of sale could not be copied here, and why, until it can be
         or RetryOrders lets it go; meanwhile ListAttention tells of it. An older version than one that
         was copied or refused changes nothing. Errors: REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportStoreUpdateRefused(self, request, context):
+        """Keeps that a store refuses to show how an order stands here (`Order.store_update`), and why,
+        until it shows that or should show something else; meanwhile ListAttention tells of it. A
+        refusal of what the store need not show any more changes nothing.
+        Errors: ORDER_NOT_FOUND, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -309,6 +325,11 @@ def add_OrderServiceServicer_to_server(servicer, server):
                     servicer.ReportSaleRefused,
                     request_deserializer=tillbridge_dot_order_dot_v1_dot_order__pb2.ReportSaleRefusedRequest.FromString,
                     response_serializer=tillbridge_dot_order_dot_v1_dot_order__pb2.ReportSaleRefusedResponse.SerializeToString,
+            ),
+            'ReportStoreUpdateRefused': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportStoreUpdateRefused,
+                    request_deserializer=tillbridge_dot_order_dot_v1_dot_order__pb2.ReportStoreUpdateRefusedRequest.FromString,
+                    response_serializer=tillbridge_dot_order_dot_v1_dot_order__pb2.ReportStoreUpdateRefusedResponse.SerializeToString,
             ),
             'GetSale': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSale,
@@ -651,6 +672,33 @@ class OrderService:
             '/tillbridge.order.v1.OrderService/ReportSaleRefused',
             tillbridge_dot_order_dot_v1_dot_order__pb2.ReportSaleRefusedRequest.SerializeToString,
             tillbridge_dot_order_dot_v1_dot_order__pb2.ReportSaleRefusedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportStoreUpdateRefused(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.order.v1.OrderService/ReportStoreUpdateRefused',
+            tillbridge_dot_order_dot_v1_dot_order__pb2.ReportStoreUpdateRefusedRequest.SerializeToString,
+            tillbridge_dot_order_dot_v1_dot_order__pb2.ReportStoreUpdateRefusedResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -53,13 +53,14 @@ class OrderServiceStub:
     """
     RetryOrders: _grpc.UnaryUnaryMultiCallable[_order_pb2.RetryOrdersRequest, _order_pb2.RetryOrdersResponse]
     """Lets all orders of one group of ListAttention go on now (BEY-09). Also tries again what the
-    outside point of sale did not take, and stock that could not be taken.
+    outside point of sale or the store did not take, and stock that could not be taken.
     Errors: ATTENTION_NOT_FOUND, REQUEST_ID_REUSED.
     """
     ListAttention: _grpc.UnaryUnaryMultiCallable[_order_pb2.ListAttentionRequest, _order_pb2.ListAttentionResponse]
-    """Lists what waits for an operator here: orders that cannot go on, grouped by cause, and sales
-    that the outside point of sale did not take or whose stock could not be taken (BEY-09).
-    RetryOrders lets all of a group go on. Errors: INVALID_PAGE_TOKEN.
+    """Lists what waits for an operator here: orders that cannot go on or that their store refuses to
+    show as they stand, grouped by cause, and sales that the outside point of sale did not take or
+    whose stock could not be taken (BEY-09). RetryOrders lets all of a group go on.
+    Errors: INVALID_PAGE_TOKEN.
     """
     CancelOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.CancelOrderRequest, _order_pb2.CancelOrderResponse]
     """Cancels what has not been handed over yet, whatever the store says (ORD-13). Before the sale is
@@ -93,6 +94,12 @@ class OrderServiceStub:
     or RetryOrders lets it go; meanwhile ListAttention tells of it. An older version than one that
     was copied or refused changes nothing. Errors: REQUEST_ID_REUSED.
     """
+    ReportStoreUpdateRefused: _grpc.UnaryUnaryMultiCallable[_order_pb2.ReportStoreUpdateRefusedRequest, _order_pb2.ReportStoreUpdateRefusedResponse]
+    """Keeps that a store refuses to show how an order stands here (`Order.store_update`), and why,
+    until it shows that or should show something else; meanwhile ListAttention tells of it. A
+    refusal of what the store need not show any more changes nothing.
+    Errors: ORDER_NOT_FOUND, REQUEST_ID_REUSED.
+    """
     GetSale: _grpc.UnaryUnaryMultiCallable[_order_pb2.GetSaleRequest, _order_pb2.GetSaleResponse]
     """Returns one sale. Errors: SALE_NOT_FOUND."""
     ListSales: _grpc.UnaryUnaryMultiCallable[_order_pb2.ListSalesRequest, _order_pb2.ListSalesResponse]
@@ -125,13 +132,14 @@ class OrderServiceAsyncStub(OrderServiceStub):
     """
     RetryOrders: _aio.UnaryUnaryMultiCallable[_order_pb2.RetryOrdersRequest, _order_pb2.RetryOrdersResponse]  # type: ignore[assignment]
     """Lets all orders of one group of ListAttention go on now (BEY-09). Also tries again what the
-    outside point of sale did not take, and stock that could not be taken.
+    outside point of sale or the store did not take, and stock that could not be taken.
     Errors: ATTENTION_NOT_FOUND, REQUEST_ID_REUSED.
     """
     ListAttention: _aio.UnaryUnaryMultiCallable[_order_pb2.ListAttentionRequest, _order_pb2.ListAttentionResponse]  # type: ignore[assignment]
-    """Lists what waits for an operator here: orders that cannot go on, grouped by cause, and sales
-    that the outside point of sale did not take or whose stock could not be taken (BEY-09).
-    RetryOrders lets all of a group go on. Errors: INVALID_PAGE_TOKEN.
+    """Lists what waits for an operator here: orders that cannot go on or that their store refuses to
+    show as they stand, grouped by cause, and sales that the outside point of sale did not take or
+    whose stock could not be taken (BEY-09). RetryOrders lets all of a group go on.
+    Errors: INVALID_PAGE_TOKEN.
     """
     CancelOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.CancelOrderRequest, _order_pb2.CancelOrderResponse]  # type: ignore[assignment]
     """Cancels what has not been handed over yet, whatever the store says (ORD-13). Before the sale is
@@ -164,6 +172,12 @@ class OrderServiceAsyncStub(OrderServiceStub):
     """Keeps that a sale of the outside point of sale could not be copied here, and why, until it can be
     or RetryOrders lets it go; meanwhile ListAttention tells of it. An older version than one that
     was copied or refused changes nothing. Errors: REQUEST_ID_REUSED.
+    """
+    ReportStoreUpdateRefused: _aio.UnaryUnaryMultiCallable[_order_pb2.ReportStoreUpdateRefusedRequest, _order_pb2.ReportStoreUpdateRefusedResponse]  # type: ignore[assignment]
+    """Keeps that a store refuses to show how an order stands here (`Order.store_update`), and why,
+    until it shows that or should show something else; meanwhile ListAttention tells of it. A
+    refusal of what the store need not show any more changes nothing.
+    Errors: ORDER_NOT_FOUND, REQUEST_ID_REUSED.
     """
     GetSale: _aio.UnaryUnaryMultiCallable[_order_pb2.GetSaleRequest, _order_pb2.GetSaleResponse]  # type: ignore[assignment]
     """Returns one sale. Errors: SALE_NOT_FOUND."""
@@ -230,7 +244,7 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_order_pb2.RetryOrdersResponse, _abc.Awaitable[_order_pb2.RetryOrdersResponse]]:
         """Lets all orders of one group of ListAttention go on now (BEY-09). Also tries again what the
-        outside point of sale did not take, and stock that could not be taken.
+        outside point of sale or the store did not take, and stock that could not be taken.
         Errors: ATTENTION_NOT_FOUND, REQUEST_ID_REUSED.
         """
 
@@ -240,9 +254,10 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_pb2.ListAttentionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_order_pb2.ListAttentionResponse, _abc.Awaitable[_order_pb2.ListAttentionResponse]]:
-        """Lists what waits for an operator here: orders that cannot go on, grouped by cause, and sales
-        that the outside point of sale did not take or whose stock could not be taken (BEY-09).
-        RetryOrders lets all of a group go on. Errors: INVALID_PAGE_TOKEN.
+        """Lists what waits for an operator here: orders that cannot go on or that their store refuses to
+        show as they stand, grouped by cause, and sales that the outside point of sale did not take or
+        whose stock could not be taken (BEY-09). RetryOrders lets all of a group go on.
+        Errors: INVALID_PAGE_TOKEN.
         """
 
     @_abc_1.abstractmethod
@@ -305,6 +320,18 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         """Keeps that a sale of the outside point of sale could not be copied here, and why, until it can be
         or RetryOrders lets it go; meanwhile ListAttention tells of it. An older version than one that
         was copied or refused changes nothing. Errors: REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def ReportStoreUpdateRefused(
+        self,
+        request: _order_pb2.ReportStoreUpdateRefusedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_pb2.ReportStoreUpdateRefusedResponse, _abc.Awaitable[_order_pb2.ReportStoreUpdateRefusedResponse]]:
+        """Keeps that a store refuses to show how an order stands here (`Order.store_update`), and why,
+        until it shows that or should show something else; meanwhile ListAttention tells of it. A
+        refusal of what the store need not show any more changes nothing.
+        Errors: ORDER_NOT_FOUND, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod

@@ -645,6 +645,66 @@ class ListShippingMethodsResponse(_message.Message):
 Global___ListShippingMethodsResponse: _TypeAlias = ListShippingMethodsResponse  # noqa: Y015
 
 @_typing.final
+class PreviewShippingMethodsRequest(_message.Message):
+    """Request of PreviewShippingMethods."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    CONNECTED_OUTLET_IDS_FIELD_NUMBER: _builtins.int
+    channel_id: _builtins.str
+    """The channel."""
+    @_builtins.property
+    def connected_outlet_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The outlets that would feed it."""
+
+    def __init__(
+        self,
+        *,
+        channel_id: _builtins.str = ...,
+        connected_outlet_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "connected_outlet_ids", b"connected_outlet_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewShippingMethodsRequest: _TypeAlias = PreviewShippingMethodsRequest  # noqa: Y015
+
+@_typing.final
+class PreviewShippingMethodsResponse(_message.Message):
+    """Response of PreviewShippingMethods, by position. Reconnecting an outlet switches none on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DISABLED_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def disabled(self) -> _containers.RepeatedCompositeFieldContainer[Global___ShippingMethod]:
+        """The methods that would be switched off, as they would be then."""
+
+    @_builtins.property
+    def kept(self) -> _containers.RepeatedCompositeFieldContainer[Global___ShippingMethod]:
+        """The methods that are tied to other outlets than these and would still be offered, since the
+        channel's policies leave them as they are.
+        """
+
+    def __init__(
+        self,
+        *,
+        disabled: _abc.Iterable[Global___ShippingMethod] | None = ...,
+        kept: _abc.Iterable[Global___ShippingMethod] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disabled", b"disabled", "kept", b"kept"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewShippingMethodsResponse: _TypeAlias = PreviewShippingMethodsResponse  # noqa: Y015
+
+@_typing.final
 class QuoteCheckoutRequest(_message.Message):
     """Request of QuoteCheckout."""
 

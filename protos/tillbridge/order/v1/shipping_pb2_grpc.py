@@ -55,6 +55,11 @@ class ShippingServiceStub:
                 request_serializer=tillbridge_dot_order_dot_v1_dot_shipping__pb2.ListShippingMethodsRequest.SerializeToString,
                 response_deserializer=tillbridge_dot_order_dot_v1_dot_shipping__pb2.ListShippingMethodsResponse.FromString,
                 _registered_method=True)
+        self.PreviewShippingMethods = channel.unary_unary(
+                '/tillbridge.order.v1.ShippingService/PreviewShippingMethods',
+                request_serializer=tillbridge_dot_order_dot_v1_dot_shipping__pb2.PreviewShippingMethodsRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_order_dot_v1_dot_shipping__pb2.PreviewShippingMethodsResponse.FromString,
+                _registered_method=True)
         self.QuoteCheckout = channel.unary_unary(
                 '/tillbridge.order.v1.ShippingService/QuoteCheckout',
                 request_serializer=tillbridge_dot_order_dot_v1_dot_shipping__pb2.QuoteCheckoutRequest.SerializeToString,
@@ -98,6 +103,16 @@ class ShippingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PreviewShippingMethods(self, request, context):
+        """Says what would become of a channel's methods if these outlets fed it, and changes nothing
+        (BEY-03, SHP-05). What SetConnectedOutlets, SetPrimaryOutlet or SetRegister would do is asked of
+        the inventory by `validate_only`; the outlets of the channel in its answer go in here. The real
+        change then does exactly that to the methods, a moment later. Errors: CHANNEL_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def QuoteCheckout(self, request, context):
         """Says which methods may be chosen for a cart and an address, at which price, and of the others
         why not and what would help (SHP-03, SHP-06). Holds nothing. `availability` of the channel's
@@ -130,6 +145,11 @@ def add_ShippingServiceServicer_to_server(servicer, server):
                     servicer.ListShippingMethods,
                     request_deserializer=tillbridge_dot_order_dot_v1_dot_shipping__pb2.ListShippingMethodsRequest.FromString,
                     response_serializer=tillbridge_dot_order_dot_v1_dot_shipping__pb2.ListShippingMethodsResponse.SerializeToString,
+            ),
+            'PreviewShippingMethods': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewShippingMethods,
+                    request_deserializer=tillbridge_dot_order_dot_v1_dot_shipping__pb2.PreviewShippingMethodsRequest.FromString,
+                    response_serializer=tillbridge_dot_order_dot_v1_dot_shipping__pb2.PreviewShippingMethodsResponse.SerializeToString,
             ),
             'QuoteCheckout': grpc.unary_unary_rpc_method_handler(
                     servicer.QuoteCheckout,
@@ -246,6 +266,33 @@ class ShippingService:
             '/tillbridge.order.v1.ShippingService/ListShippingMethods',
             tillbridge_dot_order_dot_v1_dot_shipping__pb2.ListShippingMethodsRequest.SerializeToString,
             tillbridge_dot_order_dot_v1_dot_shipping__pb2.ListShippingMethodsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewShippingMethods(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.order.v1.ShippingService/PreviewShippingMethods',
+            tillbridge_dot_order_dot_v1_dot_shipping__pb2.PreviewShippingMethodsRequest.SerializeToString,
+            tillbridge_dot_order_dot_v1_dot_shipping__pb2.PreviewShippingMethodsResponse.FromString,
             options,
             channel_credentials,
             insecure,

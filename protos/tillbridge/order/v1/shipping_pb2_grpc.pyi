@@ -48,6 +48,12 @@ class ShippingServiceStub:
     """
     ListShippingMethods: _grpc.UnaryUnaryMultiCallable[_shipping_pb2.ListShippingMethodsRequest, _shipping_pb2.ListShippingMethodsResponse]
     """Lists a channel's methods by position. Errors: INVALID_PAGE_TOKEN."""
+    PreviewShippingMethods: _grpc.UnaryUnaryMultiCallable[_shipping_pb2.PreviewShippingMethodsRequest, _shipping_pb2.PreviewShippingMethodsResponse]
+    """Says what would become of a channel's methods if these outlets fed it, and changes nothing
+    (BEY-03, SHP-05). What SetConnectedOutlets, SetPrimaryOutlet or SetRegister would do is asked of
+    the inventory by `validate_only`; the outlets of the channel in its answer go in here. The real
+    change then does exactly that to the methods, a moment later. Errors: CHANNEL_NOT_FOUND.
+    """
     QuoteCheckout: _grpc.UnaryUnaryMultiCallable[_shipping_pb2.QuoteCheckoutRequest, _shipping_pb2.QuoteCheckoutResponse]
     """Says which methods may be chosen for a cart and an address, at which price, and of the others
     why not and what would help (SHP-03, SHP-06). Holds nothing. `availability` of the channel's
@@ -75,6 +81,12 @@ class ShippingServiceAsyncStub(ShippingServiceStub):
     """
     ListShippingMethods: _aio.UnaryUnaryMultiCallable[_shipping_pb2.ListShippingMethodsRequest, _shipping_pb2.ListShippingMethodsResponse]  # type: ignore[assignment]
     """Lists a channel's methods by position. Errors: INVALID_PAGE_TOKEN."""
+    PreviewShippingMethods: _aio.UnaryUnaryMultiCallable[_shipping_pb2.PreviewShippingMethodsRequest, _shipping_pb2.PreviewShippingMethodsResponse]  # type: ignore[assignment]
+    """Says what would become of a channel's methods if these outlets fed it, and changes nothing
+    (BEY-03, SHP-05). What SetConnectedOutlets, SetPrimaryOutlet or SetRegister would do is asked of
+    the inventory by `validate_only`; the outlets of the channel in its answer go in here. The real
+    change then does exactly that to the methods, a moment later. Errors: CHANNEL_NOT_FOUND.
+    """
     QuoteCheckout: _aio.UnaryUnaryMultiCallable[_shipping_pb2.QuoteCheckoutRequest, _shipping_pb2.QuoteCheckoutResponse]  # type: ignore[assignment]
     """Says which methods may be chosen for a cart and an address, at which price, and of the others
     why not and what would help (SHP-03, SHP-06). Holds nothing. `availability` of the channel's
@@ -123,6 +135,18 @@ class ShippingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_shipping_pb2.ListShippingMethodsResponse, _abc.Awaitable[_shipping_pb2.ListShippingMethodsResponse]]:
         """Lists a channel's methods by position. Errors: INVALID_PAGE_TOKEN."""
+
+    @_abc_1.abstractmethod
+    def PreviewShippingMethods(
+        self,
+        request: _shipping_pb2.PreviewShippingMethodsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_shipping_pb2.PreviewShippingMethodsResponse, _abc.Awaitable[_shipping_pb2.PreviewShippingMethodsResponse]]:
+        """Says what would become of a channel's methods if these outlets fed it, and changes nothing
+        (BEY-03, SHP-05). What SetConnectedOutlets, SetPrimaryOutlet or SetRegister would do is asked of
+        the inventory by `validate_only`; the outlets of the channel in its answer go in here. The real
+        change then does exactly that to the methods, a moment later. Errors: CHANNEL_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def QuoteCheckout(
