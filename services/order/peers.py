@@ -12,6 +12,7 @@ from services.chassis.client import TIMEOUT_S, Identity
 from services.chassis.errors import DomainError
 from services.chassis.settings import Context
 from services.chassis.status import from_rpc_error
+from services.chassis.together import together
 from services.order.rules.checkout import Stock
 from services.order.rules.document import Document
 from services.order.rules.order import Buyer, FoundItem, Hold, OrderKey, Reservation
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 CHANNEL_FRESH_S = 2.0
 CHANNELS_MAX = 10_000
 OUTLET_PAGES_MAX = 100
+_PEERS: Sequence[Context] = ("catalog", "customer", "inventory")
 
 Answer = TypeVar("Answer")
 ChannelKey = tuple[str, str]
@@ -44,10 +46,11 @@ class Peers:
 
     def __init__(self, connect: Callable[[Context], grpc.aio.Channel], identity: Identity) -> None:
         self._identity = identity
-        self._catalog: CatalogServiceAsyncStub = CatalogServiceStub(connect("catalog"))
-        self._customers: CustomerServiceAsyncStub = CustomerServiceStub(connect("customer"))
-        self._inventory: InventoryServiceAsyncStub = InventoryServiceStub(connect("inventory"))
-        self._channels: ChannelServiceAsyncStub = ChannelServiceStub(connect("inventory"))
+        catalog, customers, inventory = (together(connect(context), identity) for context in _PEERS)
+        self._catalog: CatalogServiceAsyncStub = CatalogServiceStub(catalog)
+        self._customers: CustomerServiceAsyncStub = CustomerServiceStub(customers)
+        self._inventory: InventoryServiceAsyncStub = InventoryServiceStub(inventory)
+        self._channels: ChannelServiceAsyncStub = ChannelServiceStub(inventory)
         self._known: dict[ChannelKey, tuple[float, Channel]] = {}
         self._outlets: set[tuple[str, str]] = set()
         """Those that are known to exist, by merchant: an outlet is never deleted."""

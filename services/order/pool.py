@@ -7,6 +7,10 @@ from typing import Generic, TypeVar
 
 import structlog
 
+GATHER_S = 0.005
+"""How long a pool that was woken waits for more: who brings one order mostly brings several, and
+what is begun together asks, and is kept, together.
+"""
 POLL_S = 1.0
 """How soon what another process has left, or what becomes due by time, is found at the latest."""
 
@@ -81,3 +85,4 @@ class Pool(Generic[T]):
         with suppress(TimeoutError):
             async with asyncio.timeout(POLL_S):  # wait_for of 3.11 can swallow a cancellation
                 await self._woken.wait()
+            await asyncio.sleep(GATHER_S)

@@ -143,6 +143,26 @@ class World:
         )
         _tell(self.inventory_events, changed)
 
+    def move(self, reservation_id: str, item_id: str, to_outlet_id: str) -> None:
+        """An operator moves what an order holds of an item, and inventory tells so."""
+        found = self.reservations[reservation_id]
+        for part in found.allocations:
+            if part.item_id == item_id:
+                part.outlet_id = to_outlet_id
+        self._tell_of(found)
+
+    def free(self, reservation_id: str) -> None:
+        """An operator gives free what an order holds, and inventory tells so."""
+        found = self.reservations[reservation_id]
+        found.state = inventory_pb2.RESERVATION_STATE_RELEASED
+        self._tell_of(found)
+
+    def _tell_of(self, reservation: inventory_pb2.Reservation) -> None:
+        changed = inventory_events_pb2.ReservationChanged(
+            reservation=reservation, incident_id="in-1"
+        )
+        _tell(self.inventory_events, changed)
+
     def unblock(self, channel_id: str, *order_ids: str) -> None:
         """The customer service tells that these orders may go on."""
         message = customer_events_pb2.OrdersUnblocked(channel_id=channel_id, order_ids=order_ids)

@@ -1,6 +1,6 @@
 """What waits for an operator, and how all of it goes on, on both databases."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from tests.harness import eventually, metadata, refused, service_metadata
 from tests.order.shop import AWAITING, CHANNEL, PAID, Shop, document, eur, line, request_id
 from tillbridge.attention.v1 import attention_pb2
 from tillbridge.errors.v1 import errors_pb2
+from tillbridge.order.v1 import events_pb2
 from tillbridge.order.v1 import order_pb2 as pb
 
 NOON = datetime(2026, 7, 4, 12, tzinfo=UTC)
@@ -20,6 +21,7 @@ ORDER_WAITING = attention_pb2.ATTENTION_CAUSE_ORDER_WAITING
 SALE_NOT_POSTED = attention_pb2.ATTENTION_CAUSE_SALE_NOT_POSTED
 SALE_STOCK_NOT_TAKEN = attention_pb2.ATTENTION_CAUSE_SALE_STOCK_NOT_TAKEN
 SALE_DIFFERS = attention_pb2.ATTENTION_CAUSE_SALE_DIFFERS
+STORE_UPDATE_REFUSED = attention_pb2.ATTENTION_CAUSE_STORE_UPDATE_REFUSED
 
 
 @pytest.mark.rule("BEY-09")
@@ -76,6 +78,12 @@ SALE_DIFFERS = attention_pb2.ATTENTION_CAUSE_SALE_DIFFERS
             "SALE_EXISTS",
             2,
             "2 sales of the point of sale could not be copied (SALE_EXISTS): what one of them says",
+        ),
+        (
+            Cause.STORE_UPDATE_REFUSED,
+            "403 no scope",
+            2,
+            "The store refuses to show how 2 orders stand here: 403 no scope",
         ),
     ],
 )
@@ -198,6 +206,78 @@ async def test_sales_that_the_point_of_sale_did_not_take_are_written_again(shop:
     assert await listed(shop) == []
 
 
+async def unshown(shop: Shop) -> dict[str, list[str]]:
+    """The orders that their store refuses to show as they stand, by what it says."""
+    groups = await listed(shop)
+    return {one.key: list(one.examples) for one in groups if one.cause == STORE_UPDATE_REFUSED}
+
+
+@pytest.mark.asyncio
+@pytest.mark.rule("BEY-09")
+async def test_what_a_store_refuses_to_show_waits_for_somebody_until_it_shows_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attention, "RETRY_MAX", 1)  # so that there are several batches
+    shop.stock()
+    for order_id in ("A", "B"):
+        await shop.ingest(document(order_id, payment_status=PAID))
+        await shop.settled(order_id)
+        await shop.refund(order_id, f"back-{order_id}", amount=eur(1))
+
+    async def refuse(order_id: str, message: str, **changes: Any) -> None:
+        update = (await shop.order(order_id)).store_update
+        update.MergeFrom(pb.StoreUpdate(**changes))
+        report = pb.ReportStoreUpdateRefusedRequest(
+            request_id=request_id(),
+            channel_id=CHANNEL,
+            order_id=order_id,
+            update=update,
+            message=message,
+        )
+        await shop.orders.ReportStoreUpdateRefused(report, metadata=service_metadata())
+
+    await refuse("A", "403 no scope")
+    await refuse("B", "403 no scope")
+    await refuse("A", "of something else", tracking_number="1Z")
+    both = {"403 no scope": [f"{CHANNEL}/A", f"{CHANNEL}/B"]}
+    assert await unshown(shop) == both
+    [group] = await listed(shop)
+    await refuse("A", "403 no scope")  # as every night
+    assert await listed(shop) == [group]
+
+    told = len(await shop.events(events_pb2.OrderChanged))
+    assert await retry_all(shop, STORE_UPDATE_REFUSED, "403 no scope") == 2
+    again = (await shop.events(events_pb2.OrderChanged))[told:]
+    assert {one.order_id for _, one in again} == {"A", "B"}
+    assert await unshown(shop) == {}
+    async with refused("ATTENTION_NOT_FOUND"):
+        await retry_all(shop, STORE_UPDATE_REFUSED, "403 no scope")
+
+    await refuse("A", "404 gone")
+    assert await unshown(shop) == {"404 gone": [f"{CHANNEL}/A"]}
+    partly = pb.PAYMENT_STATUS_PARTIALLY_REFUNDED
+    back = pb.OrderRefund(refund_id="x", amount=eur(1))
+    await shop.ingest(document("A", 2, partly, refunds=[back]))
+
+    async def shown() -> None:
+        assert await unshown(shop) == {}
+
+    await eventually(shown)
+    async with refused("ORDER_NOT_FOUND"):
+        await refuse_unknown(shop)
+
+
+async def refuse_unknown(shop: Shop) -> None:
+    report = pb.ReportStoreUpdateRefusedRequest(
+        request_id=request_id(),
+        channel_id=CHANNEL,
+        order_id="Z",
+        update=pb.StoreUpdate(),
+        message="no",
+    )
+    await shop.orders.ReportStoreUpdateRefused(report, metadata=service_metadata())
+
+
 @pytest.mark.asyncio
 @pytest.mark.rule("BEY-09")
 async def test_stock_of_tills_sales_that_could_not_be_taken(
@@ -247,6 +327,31 @@ async def test_sales_whose_total_is_not_the_sum_of_their_parts(shop: Shop) -> No
         await retry_all(shop, SALE_DIFFERS, CHANNEL)
     async with refused("INVALID_FIELD"):
         await retry_all(shop, attention_pb2.ATTENTION_CAUSE_OVERSOLD, "x")
+
+
+@pytest.mark.asyncio
+@pytest.mark.rule("BEY-09")
+@pytest.mark.rule("ORD-12")
+async def test_an_order_waits_since_what_it_waits_for_began(shop: Shop) -> None:
+    clock = shop.service.database.clock
+    shop.stock()
+    await shop.ingest(document("A", lines=[line("PLATE")]))
+    await shop.becomes("A", pb.ORDER_STATE_RECEIVED, "ITEM_NOT_FOUND")
+    (group,) = await listed(shop)
+    since = group.since.ToDatetime(UTC)
+    shop.service.database.clock = lambda: clock() + timedelta(hours=1)
+
+    await retry_all(shop, ORDER_WAITING, group.key)  # in vain
+    told = document("A", 2, lines=[line("PLATE")], buyer_comment="in a hurry")
+    await shop.ingest(told)
+    await shop.becomes("A", pb.ORDER_STATE_RECEIVED, "ITEM_NOT_FOUND")
+    (group,) = await listed(shop)
+    assert group.since.ToDatetime(UTC) == since
+
+    shop.world.create_item("plate-1", "PLATE")
+    await shop.becomes("A", pb.ORDER_STATE_MATCHED, "INSUFFICIENT_STOCK")
+    (group,) = await listed(shop)
+    assert group.since.ToDatetime(UTC) >= since + timedelta(hours=1)
 
 
 @pytest.mark.asyncio

@@ -1,5 +1,6 @@
 """The same documents in any order, any number of times, end in the same state (BEY-08)."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from functools import cmp_to_key
@@ -247,6 +248,68 @@ def test_any_sequence_of_calls_and_documents_keeps_the_books_balanced(
         )
         gone = sum(one.ordered - one.canceled - one.restocked for one in accounts.lines)
         assert gone + lost == sum(simulation.taken_in_all().values())
+
+
+@pytest.mark.rule("BEY-13")
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), channel=st.sampled_from(CHANNELS))
+def test_money_given_back_counts_once_whoever_tells_it_and_when(
+    data: st.DataObject, channel: Channel
+) -> None:
+    """What RefundOrder gives back is written to the store, which shows it among its own, under a
+    name of its own, at some time; until then and after that it is the same money.
+    """
+    simulation = Simulation(channel)
+    first = replace(data.draw(later), version=0, payments=(), refunds=(), total=euros(20))
+    paid = replace(first, payment_status=PaymentStatus.PAID)
+    simulation.ingest(paid)
+    simulation.finish()
+    here: list[OrderRefund] = []
+    by_store: list[OrderRefund] = []
+    shown: list[OrderRefund] = []
+    calls = st.sampled_from(["here", "store", "show", "tell", "run"])
+    for version, does in enumerate([*data.draw(st.lists(calls, max_size=12)), "all"], start=1):
+        left = 20 - sum(one.amount.amount_nanos // 10**9 for one in here + by_store)
+        if does in {"here", "store"} and left:
+            given_back = euros(data.draw(st.integers(1, left)))
+            if does == "here":
+                _give_back(simulation, f"ours-{version}", given_back)
+                here.append(OrderRefund(f"echo-{version}", given_back))
+            else:
+                by_store.append(OrderRefund(f"store-{version}", given_back))
+                shown.append(by_store[-1])
+        elif does == "show":
+            shown += [one for one in here if one not in shown][: data.draw(st.integers(0, 2))]
+        elif does == "run":
+            simulation.go(data.draw(faults))
+        elif does == "all":
+            shown += [one for one in here if one not in shown]
+        if does not in {"here", "run"}:
+            partly = PaymentStatus.PARTIALLY_REFUNDED if shown else PaymentStatus.PAID
+            found = replace(paid, version=version, payment_status=partly, refunds=tuple(shown))
+            simulation.ingest(found)
+            simulation.finish()
+        simulation.check()
+        at_least, more = (_sum_of(refunds) for refunds in (here, by_store))
+        assert at_least <= _refunded(simulation) <= at_least + more
+    assert _refunded(simulation) == _sum_of(here) + _sum_of(by_store)
+
+
+def _give_back(simulation: Simulation, refund_id: str, amount: Money) -> None:
+    case, now = simulation.case, simulation.now
+    assert case
+    wanted = returns.Return(refund_id, Asked(amount=amount), now)
+    ready = returns.followed(returns.with_accounts(case, simulation.channel), now)
+    simulation.case = returns.tallied(returns.refund(ready, wanted, simulation.channel, now))
+
+
+def _sum_of(refunds: Iterable[OrderRefund]) -> int:
+    return sum(one.amount.amount_nanos for one in refunds)
+
+
+def _refunded(simulation: Simulation) -> int:
+    refunded = simulation.order.refunded
+    return refunded.amount_nanos if refunded else 0
 
 
 @pytest.mark.rule("BEY-08")

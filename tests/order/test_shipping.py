@@ -268,6 +268,27 @@ async def test_what_is_together_at_all_outlets_is_enough_where_all_are_allowed(s
     assert not short.outlets_with_all
 
 
+@pytest.mark.rule("SHP-06")
+async def test_a_quote_goes_by_the_methods_as_they_are(shop: Shop) -> None:
+    async def offered() -> list[tuple[str, str]]:
+        found = await quote(shop, ("mug-1", "1"))
+        return [(one.method_id, one.name) for one in found.options]
+
+    shop.stock()
+    assert await offered() == []
+    await create(shop, "post", name="Post")
+    assert await offered() == [("post", "Post")]
+    await update(shop, "post", name="Parcel")
+    assert await offered() == [("post", "Parcel")]
+    gone = pb.DeleteShippingMethodRequest(
+        request_id=request_id(), channel_id=CHANNEL, method_id="post"
+    )
+    await stub(shop).DeleteShippingMethod(gone, metadata=metadata())
+    await create(shop, "post", name="Bike")
+    await update(shop, "post", name="Big bike")  # as often as the one before
+    assert await offered() == [("post", "Big bike")]
+
+
 @pytest.mark.rule("SHP-02")
 async def test_a_method_tied_to_none_uses_the_registers_outlet(shop: Shop) -> None:
     shop.stock(shipping_availability=RESTRICT)
@@ -407,6 +428,47 @@ async def test_disconnecting_switches_off_where_the_policy_says_so(shop: Shop) -
     assert [one.method_id for one in await methods(shop) if one.enabled] == ["post"]
     on = await update(shop, "far", enabled=True)
     assert (on.enabled, on.disabled_reason) == (True, "")
+
+
+async def preview(shop: Shop, *outlet_ids: str) -> tuple[list[pb.ShippingMethod], list[str]]:
+    """The methods that would be off if these outlets fed the channel, and the ids of those kept."""
+    request = pb.PreviewShippingMethodsRequest(
+        channel_id=CHANNEL, connected_outlet_ids=list(outlet_ids)
+    )
+    answer = await stub(shop).PreviewShippingMethods(request, metadata=metadata())
+    return list(answer.disabled), [one.method_id for one in answer.kept]
+
+
+@pytest.mark.rule("BEY-03")
+@pytest.mark.rule("SHP-05")
+async def test_a_preview_says_which_methods_are_lost_and_the_change_loses_just_those(
+    shop: Shop,
+) -> None:
+    shop.stock(disconnected_methods=DISABLE)
+    await create(shop, "far", outlet_id="harbour")
+    await create(shop, "off", outlet_id="harbour", enabled=False)
+    await create(shop, "near", outlet_id="main")
+    await create(shop, "post", kind=SHIPPING)
+    assert await preview(shop, "main", "harbour") == ([], [])
+    ([far], kept) = await preview(shop, "main")
+    assert (far.method_id, far.enabled, kept) == ("far", False, [])
+    assert [one.method_id for one in await methods(shop) if one.enabled] == ["far", "near", "post"]
+    shop.world.connect(CHANNEL, "main")
+    off = await is_on(shop, "far", expected=False)
+    off.update_time.CopyFrom(far.update_time)
+    assert off == far
+    assert await preview(shop, "main", "harbour") == ([], [])
+    async with refused("CHANNEL_NOT_FOUND"):
+        request = pb.PreviewShippingMethodsRequest(channel_id="nowhere")
+        await stub(shop).PreviewShippingMethods(request, metadata=metadata())
+
+
+@pytest.mark.rule("BEY-03")
+@pytest.mark.rule("SHP-05")
+async def test_a_preview_says_which_methods_stay_though_their_outlet_is_gone(shop: Shop) -> None:
+    shop.stock(disconnected_methods=KEEP)
+    await create(shop, "far", outlet_id="harbour")
+    assert await preview(shop, "main") == ([], ["far"])
 
 
 @pytest.mark.rule("SHP-05")

@@ -8,7 +8,16 @@ import pytest
 
 from services.chassis.errors import DomainError
 from services.order.rules import shipping
-from services.order.rules.checkout import Cart, CartLine, Quote, Reason, Stock, check_cart, quote
+from services.order.rules.checkout import (
+    Cart,
+    CartLine,
+    Offer,
+    Quote,
+    Reason,
+    Stock,
+    check_cart,
+    quote,
+)
 from services.order.rules.document import FulfillmentKind, Money
 from services.order.rules.pickup import Opening
 from services.order.rules.rates import Basis, Rate, Table
@@ -61,7 +70,7 @@ def ask(
     has: Stock,
     *restricted: FulfillmentKind,
 ) -> Quote:
-    return quote(cart, methods, has, restricted, NOON)
+    return quote(cart, map(Offer, methods), has, restricted, NOON)
 
 
 TWO_MUGS = Cart((line("mug", 1), line("mug", 1)))
@@ -279,7 +288,7 @@ def test_what_a_method_must_be_like(made: Method, expected: str) -> None:
     ("cart", "expected"),
     [
         (TWO_MUGS, ""),
-        (Cart((line("mug", 1), replace(line("mug", 1), unit_price=NOK))), "lines[1].unit_price"),
+        (Cart((line("mug", 1), line("mug", 1)._replace(unit_price=NOK))), "lines[1].unit_price"),
         (Cart((line("mug", 1, -1),)), "lines[0].unit_price"),
         (replace(TWO_MUGS, discount=NOK), "discount"),
         (replace(TWO_MUGS, discount=eur(-1)), "discount"),

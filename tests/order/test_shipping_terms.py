@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.order.rules.document import Address, Money
-from services.order.rules.pickup import Hours, Opening, ready_time
+from services.order.rules.pickup import Hours, Opening, Schedule
 from services.order.rules.rates import Basis, Measures, Rate, Rates, Row, Table, price
-from services.order.rules.zones import Zone, goes_to
+from services.order.rules.zones import Reach, Zone, destination
 
 NOON = datetime(2026, 7, 4, 12, tzinfo=UTC)  # a Saturday
 
@@ -59,7 +59,8 @@ def codes(*found: str) -> Zone:
 def test_a_method_goes_where_one_of_its_zones_is(
     zones: Sequence[Zone], address: Address | None, expected: bool
 ) -> None:
-    assert expected == goes_to(zones, address)
+    place = destination(address) if address else None
+    assert expected == Reach(zones).has(place)
 
 
 CART = Measures("EUR", 50 * 10**9, 5 * 10**9, 3000, 1_500_000_000)
@@ -200,7 +201,7 @@ def at(text: str) -> datetime:
     ],
 )
 def test_when_an_order_is_ready(opening: Opening, now: str, expected: str | None) -> None:
-    assert ready_time(opening, at(now)) == (None if expected is None else at(expected))
+    assert Schedule(opening).ready_time(at(now)) == (None if expected is None else at(expected))
 
 
 @given(
@@ -216,7 +217,29 @@ def test_an_order_is_ready_within_hours_and_within_a_week(
 ) -> None:
     end = min(begin + length, 24)
     opening = Opening(tuple(hours(day, begin, end) for day in days), zone)
-    found = ready_time(opening, now)
+    schedule = Schedule(opening)
+    found = schedule.ready_time(now)
     assert found
     assert now <= found <= now + timedelta(days=8)
-    assert ready_time(opening, found) == found  # then somebody can come
+    assert schedule.ready_time(found) == found  # then somebody can come
+
+
+@given(
+    st.sets(st.tuples(st.integers(1, 7), st.integers(0, 20), st.integers(1, 4)), min_size=1),
+    st.sets(st.integers(0, 9), max_size=3),
+    st.sampled_from(["Europe/Oslo", "Pacific/Auckland"]),
+    st.lists(st.integers(0, 9 * 24 * 60), min_size=2, max_size=20),
+)
+@pytest.mark.rule("SHP-06")
+def test_a_schedule_says_the_same_whatever_it_was_asked_before(
+    open_: set[tuple[int, int, int]], closed: set[int], zone: str, asked: list[int]
+) -> None:
+    opening = Opening(
+        tuple(hours(day, begin, begin + length) for day, begin, length in sorted(open_)),
+        zone,
+        45,
+        frozenset(NOON.date() + timedelta(days=days) for days in closed),
+    )
+    schedule = Schedule(opening)
+    for now in (NOON + timedelta(minutes=minutes) for minutes in asked):
+        assert schedule.ready_time(now) == Schedule(opening).ready_time(now)

@@ -5,14 +5,14 @@ paid ≥ refunded (BEY-13). Whatever would break this is refused before it gets 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
 
+from services.chassis.values import replace, value
 from services.order.rules.document import FulfillmentStatus, Money, PaymentStatus
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Account:
     """What became of one line; all in thousandths."""
 
@@ -36,7 +36,7 @@ class Account:
         return handed_over and self.canceled >= 0 and self.ordered >= self.canceled + self.fulfilled
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Accounts:
     """What became of the lines of an order that is posted."""
 
@@ -78,7 +78,7 @@ class RefundOrigin(IntEnum):
     """What was not handed over, when the order was canceled."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Part:
     """Some of a line that will not be handed over, or that came back; in thousandths."""
 
@@ -95,7 +95,7 @@ class Part:
     """Whether it goes back into stock."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AskedLine:
     """What RefundOrder asks to take back of a line; in thousandths."""
 
@@ -104,7 +104,7 @@ class AskedLine:
     not_restocked: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Asked:
     """What RefundOrder asks for: the same again under one id is the same refund."""
 
@@ -114,7 +114,7 @@ class Asked:
     method: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Refund:
     """What came back or was given back at one time."""
 
@@ -143,7 +143,7 @@ class Refund:
         return self.amount.amount_nanos if self.amount else 0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class StoreUpdate:
     """What a store should show of an order and does not; see the contract."""
 

@@ -18,6 +18,7 @@ class Cause(IntEnum):
     SALE_STOCK_NOT_TAKEN = 12
     SALE_DIFFERS = 13
     SALE_REFUSED = 15
+    STORE_UPDATE_REFUSED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,9 @@ _TITLES: Mapping[str, Callable[[str], str]] = {
         "The store canceled or restored them after they were posted"
     ),
     "LINES_CHANGED_AFTER_HOLD": lambda _: "The store changed them after their stock was held",
+    "MOVED_AFTER_POSTING": lambda _: (
+        "What they hold was moved to another outlet after they were posted, and not all followed"
+    ),
     "SERVICE_UNAVAILABLE": lambda _: "A service cannot be reached",
 }
 """What is the matter with orders, in a few words, by reason; other reasons say it themselves."""
@@ -83,6 +87,7 @@ _REMEDIES: Mapping[str, str] = {
     "LINES_CHANGED_AFTER_HOLD": (
         "Have each restored in the store, or canceled there and placed again"
     ),
+    "MOVED_AFTER_POSTING": "Look at each: it says what stayed behind, and is to be seen to there",
     "SERVICE_UNAVAILABLE": "They go on by themselves once it can be",
 }
 _RETRY = "RetryOrders with this cause and key tries all of them now"
@@ -109,6 +114,9 @@ def title(group: Group) -> str:
         case Cause.SALE_REFUSED:
             verb = "could not be copied"
             return f"{sales} of the point of sale {verb} ({group.key}): {group.message}"
+        case Cause.STORE_UPDATE_REFUSED:
+            orders, stand = ("1 order", "stands") if one else (f"{count} orders", "stand")
+            return f"The store refuses to show how {orders} {stand} here: {group.key}"
 
 
 def remedy(group: Group) -> str:
@@ -131,6 +139,8 @@ def remedy(group: Group) -> str:
                 "Put each right in the point of sale: it is then copied by itself; RetryOrders with"
                 " this cause and key lets them go as they are"
             )
+        case Cause.STORE_UPDATE_REFUSED:
+            return f"Put right what the store complains of; {_RETRY}"
 
 
 def nothing_waits(cause: Cause, key: str) -> DomainError:

@@ -1,14 +1,13 @@
 """An order together with all that has become of it here."""
 
-from dataclasses import dataclass
-
+from services.chassis.values import value
 from services.order.rules.accounting import Account, Accounts
 from services.order.rules.fulfillment import Fulfillment
 from services.order.rules.order import Order
 from services.order.rules.sale import Sale
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Case:
     """An order, its sale, what has to be handed over for it, and what came back."""
 

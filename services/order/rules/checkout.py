@@ -1,17 +1,18 @@
 """What a buyer may choose at checkout, and of the rest why not and what would help."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
+from typing import NamedTuple
 
 from services.chassis.errors import DomainError, invalid
 from services.order.rules.document import Address, FulfillmentKind, Money
 from services.order.rules.money import cent
-from services.order.rules.pickup import ready_time
+from services.order.rules.pickup import Schedule
 from services.order.rules.rates import Measures, price
 from services.order.rules.shipping import Method
-from services.order.rules.zones import goes_to
+from services.order.rules.zones import Reach, destination
 
 THOUSANDTHS = 1000
 
@@ -27,8 +28,7 @@ class Reason(IntEnum):
     SHORT_STOCK = 6
 
 
-@dataclass(frozen=True, slots=True)
-class CartLine:
+class CartLine(NamedTuple):
     """One line of a cart, whose item is known. `quantity` is in thousandths."""
 
     item_id: str
@@ -50,13 +50,17 @@ class Cart:
 
     def measures(self) -> Measures:
         """What the price of its shipping follows from."""
-        worth = sum(line.unit_price.amount_nanos * line.quantity for line in self.lines)
-        weight = sum(line.weight * line.quantity for line in self.lines)
+        worth = pieces = weight = 0
+        for line in self.lines:
+            quantity = line.quantity
+            worth += line.unit_price.amount_nanos * quantity
+            pieces += quantity
+            weight += line.weight * quantity
         return Measures(
             self.lines[0].unit_price.currency_code,
             worth // THOUSANDTHS,
             self.discount.amount_nanos if self.discount else 0,
-            sum(line.quantity for line in self.lines),
+            pieces,
             weight,  # millionths of thousandths: billionths
         )
 
@@ -80,8 +84,7 @@ class Stock:
     read_time: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """A method that may be chosen."""
 
     method: Method
@@ -128,14 +131,20 @@ def check_cart(cart: Cart) -> None:
         DomainError: INVALID_FIELD.
     """
     currency = cart.lines[0].unit_price.currency_code
-    named = [(f"lines[{n}].unit_price", line.unit_price) for n, line in enumerate(cart.lines)]
-    for name, amount in [*named, *([("discount", cart.discount)] if cart.discount else [])]:
-        if amount.currency_code != currency:
-            raise invalid(
-                name, f"is in {amount.currency_code}, but the first line's price in {currency}"
-            )
-        if amount.amount_nanos < 0:
-            raise invalid(name, "must not be negative")
+    for index, line in enumerate(cart.lines):
+        amount = line.unit_price
+        if amount.currency_code != currency or amount.amount_nanos < 0:
+            raise _not_in(currency, f"lines[{index}].unit_price", amount)
+    discount = cart.discount
+    if discount and (discount.currency_code != currency or discount.amount_nanos < 0):
+        raise _not_in(currency, "discount", discount)
+
+
+def _not_in(currency: str, field: str, amount: Money) -> DomainError:
+    if amount.currency_code != currency:
+        message = f"is in {amount.currency_code}, but the first line's price in {currency}"
+        return invalid(field, message)
+    return invalid(field, "must not be negative")
 
 
 def no_item(field: str, sku: str, reason: str) -> DomainError:
@@ -144,9 +153,19 @@ def no_item(field: str, sku: str, reason: str) -> DomainError:
     return DomainError(reason, f"{what} the SKU {sku!r}; name the item", field=field, sku=sku)
 
 
+class Offer:
+    """A method, ready to be asked about often: what follows from it alone is found out once."""
+
+    def __init__(self, method: Method) -> None:
+        self.method = method
+        self.reach = Reach(method.terms.zones)
+        self.schedule = Schedule(method.terms.opening)
+        self.currency_code = method.terms.currency_code
+
+
 def quote(
     cart: Cart,
-    methods: Iterable[Method],
+    offers: Iterable[Offer],
     stock: Stock,
     restricted: Collection[FulfillmentKind],
     now: datetime,
@@ -155,7 +174,7 @@ def quote(
 
     Args:
         cart: a checked one.
-        methods: of the channel, by position.
+        offers: the channel's methods, by position.
         stock: of the cart's items.
         restricted: the kinds of methods behind which one outlet must have all of the cart
             (SHP-03); behind the others the connected ones must have it together (SHP-04).
@@ -163,8 +182,8 @@ def quote(
     """
     desk = _Desk(cart, stock, restricted, now)
     found = Quote()
-    for method in methods:
-        answer = desk.answer(method)
+    for offer in offers:
+        answer = desk.answer(offer)
         if isinstance(answer, Option):
             found.options.append(answer)
         else:
@@ -186,6 +205,7 @@ class _Desk:
         now: datetime,
     ) -> None:
         self._cart, self._stock, self._restricted, self._now = cart, stock, restricted, now
+        self._place = destination(cart.address) if cart.address else None
         self._measures = cart.measures()
         self._asked = [
             (item_id, quantity)
@@ -194,14 +214,15 @@ class _Desk:
         ]
         self._shorts: dict[str | None, Sequence[Short]] = {}
 
-    def answer(self, method: Method) -> Option | Unavailable:
+    def answer(self, offer: Offer) -> Option | Unavailable:
         """Whether the method may be chosen; of several reasons why not, the first."""
-        terms = method.terms
+        method = offer.method
         outlet_id = method.outlet_id or self._stock.default_outlet_id
-        refusal = self._refusal(method)
+        refusal = self._refusal(offer)
         if refusal:
             return Unavailable(method, outlet_id, *refusal)
-        cost, ready = price(terms.rates, self._measures), ready_time(terms.opening, self._now)
+        cost = price(method.terms.rates, self._measures)
+        ready = offer.schedule.ready_time(self._now)
         if cost is None:
             message = f"{method.name} has no price for an order of this size or weight."
             return Unavailable(method, outlet_id, Reason.NO_RATE, message)
@@ -212,20 +233,20 @@ class _Desk:
             return Unavailable(method, outlet_id, Reason.SHORT_STOCK, "", short=short)
         return Option(method, outlet_id, cost, ready)
 
-    def _refusal(self, method: Method) -> tuple[Reason, str, str] | None:
+    def _refusal(self, offer: Offer) -> tuple[Reason, str, str] | None:
         """Why a method is not for this address or this cart at all, and what would help."""
-        terms, name = method.terms, method.name
-        if not method.enabled:
+        name = offer.method.name
+        if not offer.method.enabled:
             return Reason.DISABLED, f"{name} is not offered at the moment.", ""
-        if not goes_to(terms.zones, self._cart.address):
+        if not offer.reach.has(self._place):
             return (
                 Reason.ADDRESS,
                 f"{name} does not go to this address.",
                 "Take another address, or another way to get your order.",
             )
-        currency, minimum = self._measures.currency_code, terms.minimum_subtotal
-        if terms.currency_code not in {"", currency}:
-            message = f"{name} is priced in {terms.currency_code}, and the cart in {currency}."
+        currency, minimum = self._measures.currency_code, offer.method.terms.minimum_subtotal
+        if offer.currency_code and offer.currency_code != currency:
+            message = f"{name} is priced in {offer.currency_code}, and the cart in {currency}."
             return Reason.NO_RATE, message, ""
         missing = minimum.amount_nanos - self._measures.subtotal_nanos if minimum else 0
         if minimum and missing > 0:
@@ -285,12 +306,20 @@ class _Desk:
                 if outlet_id is None
                 else [outlets.get(outlet_id, {})]
             )
-            known = self._shorts[outlet_id] = [
-                Short(item_id, asked, there)
-                for item_id, asked in self._asked
-                if (there := sum(place.get(item_id, 0) for place in places)) < asked
-            ]
+            known = self._shorts[outlet_id] = list(_lacking(self._asked, places))
         return known
+
+
+def _lacking(
+    asked: Iterable[tuple[str, int]], places: Sequence[Mapping[str, int]]
+) -> Iterator[Short]:
+    """What these outlets have too little of, all together."""
+    for item_id, quantity in asked:
+        there = 0
+        for place in places:
+            there += place.get(item_id, 0)
+        if there < quantity:
+            yield Short(item_id, quantity, there)
 
 
 def _listed(parts: Iterable[str], word: str = "and") -> str:

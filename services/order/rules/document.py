@@ -1,9 +1,11 @@
 """An order as the store has it, and which of two documents holds."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from enum import IntEnum
+
+from services.chassis.values import value
 
 NANOS = 1_000_000_000
 
@@ -89,7 +91,7 @@ WHOLE_REFUND = "total"
 """Id of the refund of an order that is refunded without saying by which refunds."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Money:
     """An amount in billionths of its currency's unit."""
 
@@ -97,7 +99,7 @@ class Money:
     amount_nanos: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Discount:
     """Something taken off a whole order or sale."""
 
@@ -107,7 +109,7 @@ class Discount:
     code: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Charge:
     """Something charged beside goods and shipping; `amount` has its `tax` in it."""
 
@@ -117,7 +119,7 @@ class Charge:
     tax: Money | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class OrderPayment:
     """A payment as the store tells it."""
 
@@ -132,7 +134,7 @@ class OrderPayment:
         return self.processor or self.method or NAMELESS
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class OrderRefund:
     """Money that was given back, as the store tells it."""
 
@@ -142,7 +144,7 @@ class OrderRefund:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Address:
     """Where somebody is."""
 
@@ -155,7 +157,7 @@ class Address:
     phone: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Line:
     """One line of an order. `quantity` is in thousandths."""
 
@@ -173,7 +175,7 @@ NAMELESS = "Online payment"
 """What a payment is called whose method nobody told."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Document:
     """An order as the store has it; see `OrderDocument` in the contract."""
 

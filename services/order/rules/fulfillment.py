@@ -1,11 +1,11 @@
 """Fulfillments: what has to be handed over for an online order, and how far that has got."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
 
 from services.chassis.errors import DomainError, invalid
+from services.chassis.values import replace, value
 from services.order.rules.document import Address, FulfillmentKind
 from services.order.rules.order import Order
 from services.order.rules.sale import Channel, FulfillmentPolicy, Sale, derived
@@ -24,7 +24,7 @@ class FulfillmentState(IntEnum):
 ENDED = frozenset({FulfillmentState.FULFILLED, FulfillmentState.CANCELED})
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class FulfillmentLine:
     """One line to hand over; all in thousandths."""
 
@@ -47,7 +47,7 @@ class FulfillmentLine:
         return self.due - self.fulfilled
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Fulfillment:
     """What one outlet has to hand over for one order."""
 
@@ -82,7 +82,7 @@ class Fulfillment:
         return FulfillmentState.NEW
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Handling:
     """What somebody says about a fulfillment."""
 

@@ -5,6 +5,7 @@ Amounts are in billionths of the currency's unit (nanos), so that sums are exact
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 from services.order.rules.document import NANOS, Charge, ChargeKind, Money
@@ -71,6 +72,7 @@ class Priced(Protocol):
         """What is to be paid in all."""
 
 
+@cache
 def cent(currency_code: str) -> int:
     """The smallest amount that is paid in this currency, in nanos (ISO 4217)."""
     return int(NANOS // 10 ** _DECIMALS.get(currency_code, DECIMALS_DEFAULT))

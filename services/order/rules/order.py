@@ -5,12 +5,12 @@ not as it was when the step began: a newer document may have come in between.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import NamedTuple
 
 from services.chassis.errors import DomainError
+from services.chassis.values import replace, value
 from services.order.rules.about import about
 from services.order.rules.accounting import Accounts, Refund, RefundOrigin, StoreUpdate
 from services.order.rules.document import Document, FulfillmentStatus, Line, Money, newer
@@ -66,7 +66,7 @@ class OrderKey(NamedTuple):
     order_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Resolved:
     """The lines whose items were found, and the items: `item_ids[i]` is that of `lines[i]`."""
 
@@ -87,6 +87,8 @@ class Resolved:
 
         Prices and names may differ, and the store may have learned an item's id in between.
         """
+        if lines == self.lines:  # as nearly always
+            return True
         if len(lines) != len(self.lines):
             return False
         known = {line.line_id: line for line in self.lines}
@@ -103,7 +105,7 @@ class Resolved:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Hold:
     """What inventory was asked to hold, noted before it is asked.
 
@@ -119,9 +121,15 @@ class Hold:
     """Whether inventory is asked to give it free, noted before it is asked: what may be free is not
     posted, whatever comes meanwhile.
     """
+    freed: bool = False
+    """Whether an operator has given it free after its order was posted (BEY-04)."""
+    followed: int = 0
+    """Cursor of the last that inventory told of it and that was followed; see `rules.moved`."""
+    left: "Waiting | None" = None
+    """What an operator still has to see to since then; a retry takes it for done."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Allocation:
     """Which part of a line an outlet gives. `quantity` is in thousandths."""
 
@@ -131,7 +139,7 @@ class Allocation:
     quantity: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reservation:
     """What inventory holds for an order."""
 
@@ -139,7 +147,7 @@ class Reservation:
     allocations: tuple[Allocation, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Buyer:
     """Whom an address was matched to; `customer_id` is empty where the order has no address."""
 
@@ -147,7 +155,7 @@ class Buyer:
     customer_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Waiting:
     """Why an order cannot go on now, and what would let it. ORD-12."""
 
@@ -160,7 +168,7 @@ class Waiting:
     """What the reason is about, such as a SKU: orders that wait for one thing have it in common."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Order:
     """An order and how far it has got."""
 
@@ -179,6 +187,8 @@ class Order:
     committed: bool = False
     """Whether inventory knows what became of the hold: that its sale is posted, or void."""
     waiting: Waiting | None = None
+    wait_time: datetime | None = None
+    """Since when it waits for that; kept while a new document is looked at."""
     awaited: frozenset[str] = frozenset()
     """The references (`references`) that the catalog has to know first."""
     due_time: datetime | None = None
@@ -246,7 +256,7 @@ def reported(key: OrderKey, now: datetime) -> Order:
     waiting = Waiting(
         "DOCUMENT_MISSING", "the gateway fetches the order from the store; retry to ask it again"
     )
-    return Order(key, create_time=now, update_time=now, waiting=waiting)
+    return Order(key, create_time=now, update_time=now, waiting=waiting, wait_time=now)
 
 
 def take(document: Document, known: Order | None, key: OrderKey, now: datetime) -> Order | None:
@@ -265,12 +275,23 @@ def take(document: Document, known: Order | None, key: OrderKey, now: datetime) 
     )
 
 
+def waits(order: Order, waiting: Waiting | None, now: datetime) -> Order:
+    """The order, which waits for this from now on, or for what it waits for already (BEY-09)."""
+    known = order.waiting or waiting
+    same = known and waiting and (known.reason, known.about) == (waiting.reason, waiting.about)
+    begin = (order.wait_time if same else None) or now
+    return replace(order, waiting=waiting, wait_time=begin if waiting else None)
+
+
 def retried(order: Order, now: datetime) -> Order:
     """The order, to be tried now instead of at its next try. ORD-12."""
     if order.document is None:
         return order
-    waiting = order.waiting and replace(order.waiting, attempts=0, next_try_time=now)
-    return replace(order, waiting=waiting, due_time=now, update_time=now)
+    waiting, hold = order.waiting, order.hold
+    if hold and hold.left and waiting and waiting.message == hold.left.message:
+        hold = replace(hold, left=None)
+    waiting = waiting and replace(waiting, attempts=0, next_try_time=now)
+    return replace(order, hold=hold, waiting=waiting, due_time=now, update_time=now)
 
 
 def cancel(order: Order, reason: str, now: datetime) -> Order:
@@ -318,7 +339,7 @@ def first_version(order: Order, pos_version: int, now: datetime) -> Order:
     return replace(order, pos_version=pos_version, due_time=now, update_time=now)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Held:
     """Inventory holds what `hold` asked for."""
 
@@ -326,19 +347,19 @@ class Held:
     reservation: Reservation
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Released:
     """Inventory has given free what this reservation held. ORD-13."""
 
     reservation_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Committed:
     """Inventory knows that the sale is posted."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Refused:
     """A step could not be done; `hold` is what inventory was asked for, if it was."""
 
@@ -355,8 +376,10 @@ def apply(order: Order, outcome: Outcome, now: datetime) -> Order:
     if isinstance(outcome, Refused):
         return _refused(order, outcome, now)
     done = _done(order, outcome)
-    due_time = later(order.due_time, now) or now
-    return replace(done, waiting=None, awaited=frozenset(), due_time=due_time, update_time=now)
+    # What is due stays due since then: a time that is indexed is not written without need.
+    due_time = later(order.due_time, now) or min(order.due_time or now, now)
+    done = replace(done, awaited=frozenset(), due_time=due_time, update_time=now)
+    return waits(done, None, now)
 
 
 def later(due_time: datetime | None, now: datetime) -> datetime | None:
@@ -402,9 +425,8 @@ def _refused(order: Order, outcome: Refused, now: datetime) -> Order:
     short = error.facts.get("item_id", "") if error.reason == "INSUFFICIENT_STOCK" else ""
     awaited = outcome.awaited | ({stock_reference(short)} if short else frozenset())
     return replace(
-        order,
+        waits(order, waiting, now),
         hold=None if held_nothing else order.hold,
-        waiting=waiting,
         awaited=awaited,
         due_time=waiting.next_try_time,
         update_time=now,
@@ -423,7 +445,7 @@ def pause_seconds(attempts: int, *, transient: bool) -> int:
     return int(min(REFUSED_SECONDS_MIN * 2**doublings, REFUSED_SECONDS_MAX))
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class FoundItem:
     """What the catalog says of one line: its item, or the reason why there is none."""
 
@@ -466,23 +488,6 @@ def references(item_id: str, sku: str) -> list[str]:
 def stock_reference(item_id: str) -> str:
     """The name under which an order waits for an item's stock."""
     return f"stock/{item_id}"
-
-
-def with_stock(waiting: Sequence[Order], item_id: str, quantity: int | None) -> list[Order]:
-    """Those of a channel's orders that wait for an item's stock which may go on now that so much of
-    it is there, in thousandths, the oldest first; None is no limit.
-    """
-    found: list[Order] = []
-    for order in sorted(waiting, key=lambda one: (one.create_time, one.key)):
-        wanted = order.resolved.quantity_of(item_id) if order.resolved else 0
-        if order.waiting is None or order.waiting.reason != "INSUFFICIENT_STOCK":
-            continue
-        if quantity is not None:
-            if wanted > quantity:
-                continue
-            quantity -= wanted
-        found.append(order)
-    return found
 
 
 def order_not_found(key: OrderKey) -> DomainError:

@@ -39,17 +39,43 @@ class Opening:
 _Stretch = tuple[datetime, datetime]
 
 
-def ready_time(opening: Opening, now: datetime) -> datetime | None:
-    """When an order that is placed now is ready at the earliest and somebody can come for it; None
-    when nobody can within a year.
-
-    Preparation takes as long as it takes, whatever the clock on the wall does meanwhile. Hours are
-    by that clock: one that does not exist on a day (it is put forward) is as long after midnight as
-    it seems; of one that comes twice (it is put back) opening is the first and closing the second.
+class Schedule:
+    """When orders are ready, by a method's opening. Made to be asked often: it keeps the stretch of
+    time that it found last, since hardly ever is it another one.
     """
-    earliest = now + timedelta(minutes=opening.preparation_minutes)
-    if not opening.hours and not opening.closed_dates:
-        return earliest
+
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
+        self._preparation = timedelta(minutes=opening.preparation_minutes)
+        self._always = not opening.hours and not opening.closed_dates
+        self._from = datetime.max.replace(tzinfo=UTC)
+        self._open: _Stretch = (self._from, self._from)
+        """What is the next stretch for all that is ready after `_from` and before it ends."""
+
+    def ready_time(self, now: datetime) -> datetime | None:
+        """When an order that is placed now is ready at the earliest and somebody can come for it;
+        None when nobody can within a year.
+
+        Preparation takes as long as it takes, whatever the clock on the wall does meanwhile. Hours
+        are by that clock: one that does not exist on a day (it is put forward) is as long after
+        midnight as it seems; of one that comes twice (it is put back) opening is the first and
+        closing the second.
+        """
+        earliest = now + self._preparation
+        if self._always:
+            return earliest
+        begin, end = self._open
+        if self._from <= earliest < end:
+            return max(begin, earliest)
+        found = _next_open(self._opening, earliest)
+        if found is None:
+            return None
+        self._from, self._open = earliest, found
+        return max(found[0], earliest)
+
+
+def _next_open(opening: Opening, earliest: datetime) -> _Stretch | None:
+    """The first stretch that is not over yet; None when there is none within a year."""
     zone = _zone(opening.time_zone)
     first = earliest.astimezone(zone).date()
     for ahead in range(DAYS_MAX + 1):
@@ -57,7 +83,7 @@ def ready_time(opening: Opening, now: datetime) -> datetime | None:
         if day not in opening.closed_dates:
             for begin, end in _open(opening.hours, zone, day):
                 if earliest < end:
-                    return max(begin, earliest)
+                    return begin, end
     return None
 
 

@@ -1,9 +1,9 @@
 """What an order's run does next, and what it can do without asking anybody."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
+from services.chassis.values import replace, value
 from services.order.rules import fulfillment as handed
 from services.order.rules import returns
 from services.order.rules import sale as sales
@@ -20,6 +20,7 @@ from services.order.rules.order import (
     first_version,
     later,
     open_lines,
+    waits,
 )
 from services.order.rules.sale import (
     Channel,
@@ -58,6 +59,10 @@ _FOLLOWING = frozenset({Step.FOLLOW, Step.CANCEL})
 """Those that are done even while another step is refused."""
 
 
+_AS_TOLD = frozenset({Step.POST, Step.FOLLOW})
+"""Those behind which a sale and its returns are as the order's document has them."""
+
+
 CANCELED = Waiting(
     "CANCELED_AFTER_POSTING",
     "the store canceled the order, but some of it was handed over; take that back with RefundOrder,"
@@ -75,7 +80,7 @@ LINES_CHANGED = Waiting(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Progress:
     """How far an order has got, and what its run does next."""
 
@@ -106,19 +111,19 @@ def advance(
     """Does all of these steps that come next, which need no other service, and says what comes
     then.
     """
-    case = returns.with_accounts(case, channel)
+    case, follows = returns.with_accounts(case, channel), False
     for _ in range(OWN_STEPS_MAX):
-        step = next_step(case, channel, now)
+        step = next_step(case, channel, now, follows=follows)
         if not isinstance(step, Step) or step not in steps:
             break
-        case = _do(case, step, channel, now)
+        case, follows = _do(case, step, channel, now), step in _AS_TOLD
     else:
         raise RuntimeError(f"order {case.order.key} goes round in circles at {step}")
     case = returns.tallied(case)
     if isinstance(step, Step):
         return Progress(case, step)
     due_time = later(_look_again(case.order, channel, now) or case.order.due_time, now)
-    order = replace(case.order, waiting=step, awaited=frozenset(), due_time=due_time)
+    order = replace(waits(case.order, step, now), awaited=frozenset(), due_time=due_time)
     return Progress(replace(case, order=order))
 
 
@@ -159,8 +164,11 @@ def _look_again(order: Order, channel: Channel, now: datetime) -> datetime | Non
     return order.update_time + LOOK_AGAIN
 
 
-def next_step(case: Case, channel: Channel, now: datetime) -> Step | Waiting | None:
+def next_step(
+    case: Case, channel: Channel, now: datetime, *, follows: bool = False
+) -> Step | Waiting | None:
     """What an order's run does next: a step, a wait for somebody else, or nothing (ORD-01).
+    `follows` says that its sale is known to be as its document has it.
 
     It follows from what is known of the order and from nothing else, so that a run may be broken
     off anywhere and begun again.
@@ -170,7 +178,9 @@ def next_step(case: Case, channel: Channel, now: datetime) -> Step | Waiting | N
     if document is None:
         return order.waiting
     if case.sale:
-        return _after_posting(case, case.sale, channel, now)
+        if not follows and returns.followed(case, now) != case:
+            return Step.FOLLOW
+        return _after_posting(order, case.sale, channel)
     if order.hold is None:
         return None if order.canceled else _before_hold(order)
     if order.reservation is None:
@@ -195,13 +205,9 @@ def _once_held(order: Order, document: Document, channel: Channel) -> Step | Wai
     return None if waits else Step.POST
 
 
-def _after_posting(
-    case: Case, sale: Sale, channel: Channel, now: datetime
-) -> Step | Waiting | None:
-    order, document = case.order, case.order.document
+def _after_posting(order: Order, sale: Sale, channel: Channel) -> Step | Waiting | None:
+    document = order.document
     assert document
-    if returns.followed(case, now) != case:
-        return Step.FOLLOW
     ends = _end_of_hold(order, sale, channel)
     if order.canceled and not order.cancellation and open_lines(order):
         # Where stock is taken here it is taken before it is put back: a hold whose end was under
@@ -220,6 +226,8 @@ def _at_rest(order: Order, document: Document) -> Step | Waiting | None:
             return CANCELED if accounts and accounts.out else None
     if accounts and accounts.canceled:
         return None
+    if order.hold and order.hold.left:
+        return order.hold.left
     if not document.canceled and not order.as_held:
         return LINES_CHANGED
     return Step.MATCH if _buyer_changed(order, document) else None
@@ -231,7 +239,7 @@ def _end_of_hold(order: Order, sale: Sale, channel: Channel) -> Step | None:
     With an outside point of sale it stays until that has the sale. What is void before it got there
     is in none of its levels: then its stock is just free.
     """
-    if order.committed:
+    if order.committed or (channel.external_pos and order.hold and order.hold.freed):
         return None
     if not channel.external_pos or order.pos_version is not None:
         return Step.COMMIT

@@ -90,10 +90,13 @@ def price(rates: Rates | None, of: Measures) -> Money | None:
     if rates is None:
         return Money(of.currency_code, 0)
     # Everything over one denominator, so that nothing is rounded but the sum.
-    parts = _nanos(rates.per_order) * NANOS
-    parts += of.subtotal_nanos * rates.percent_parts * NANOS // _PARTS
-    parts += _nanos(rates.per_item) * of.quantity * (NANOS // THOUSANDTHS)
-    parts += _nanos(rates.per_kilogram) * of.weight_nanos
+    parts = rates.per_order.amount_nanos * NANOS if rates.per_order else 0
+    if rates.percent_parts:
+        parts += of.subtotal_nanos * rates.percent_parts * NANOS // _PARTS
+    if rates.per_item:
+        parts += rates.per_item.amount_nanos * of.quantity * (NANOS // THOUSANDTHS)
+    if rates.per_kilogram:
+        parts += rates.per_kilogram.amount_nanos * of.weight_nanos
     step = cent(of.currency_code)
     return Money(of.currency_code, (2 * parts + step * NANOS) // (2 * step * NANOS) * step)
 
@@ -144,7 +147,3 @@ def _looked_up(table: Table, of: Measures) -> Rate | None:
         if row.begin <= value and (row.end is None or value < row.end):
             return row.rate
     return None
-
-
-def _nanos(amount: Money | None) -> int:
-    return amount.amount_nanos if amount else 0

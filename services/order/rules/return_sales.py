@@ -5,8 +5,8 @@ that history, payment report, stock and the outside point of sale need to know n
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
+from services.chassis.values import replace
 from services.order.rules.accounting import Refund, RefundOrigin
 from services.order.rules.document import Charge, ChargeKind, Money
 from services.order.rules.money import shares, worth

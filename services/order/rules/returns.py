@@ -1,10 +1,11 @@
 """Taking an order back: canceling it, refunding it, and following what its store gives back."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from services.chassis.errors import DomainError, invalid
+from services.chassis.values import replace
 from services.order.rules import accounting, shown
 from services.order.rules import fulfillment as handed
 from services.order.rules import sale as sales
@@ -37,14 +38,19 @@ def tallied(case: Case) -> Case:
     done = case.fulfillments and handed.all_ended(case.fulfillments)
     if sale and sale.state is SaleState.OPEN and done:
         sale = replace(sale, state=SaleState.COMPLETED, revision=sale.revision + 1)
-    refunded = accounting.refunded_nanos(case.order.refunds)
-    order = replace(
-        case.order,
-        paid=Money(sale.total.currency_code, paid) if sale and (paid := paid_nanos(sale)) else None,
-        refunded=Money(sale.total.currency_code, refunded) if sale and refunded else None,
-    )
-    case = replace(case, order=order, sale=sale)
-    return replace(case, order=replace(order, store_update=shown.store_update(case)))
+    order = case.order
+    back = accounting.refunded_nanos(order.refunds)
+    given = paid_nanos(sale) if sale else 0
+    paid = Money(sale.total.currency_code, given) if sale and given else None
+    refunded = Money(sale.total.currency_code, back) if sale and back else None
+    if (order.paid, order.refunded) != (paid, refunded):
+        order = replace(order, paid=paid, refunded=refunded)
+    if order is not case.order or sale is not case.sale:
+        case = replace(case, order=order, sale=sale)
+    update = shown.store_update(case)
+    if update == order.store_update:
+        return case
+    return replace(case, order=replace(order, store_update=update))
 
 
 def handled(case: Case, before: Fulfillment, after: Fulfillment) -> Case:

@@ -1,14 +1,16 @@
 """Sales: what they are, and what an online order becomes."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import field
 from datetime import date, datetime
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote
 from uuid import UUID, uuid5
 
 from services.chassis.errors import DomainError, invalid
+from services.chassis.values import replace, value
 from services.order.rules.document import Charge, Discount, Money
 from services.order.rules.money import balance, shares
 from services.order.rules.order import Order
@@ -47,7 +49,7 @@ class SaleKey(NamedTuple):
     sale_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SaleLine:
     """One line of a sale. `quantity` is in thousandths; negative was returned."""
 
@@ -65,7 +67,7 @@ class SaleLine:
     """Whether what came back stays out of stock."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Payment:
     """One payment of a sale."""
 
@@ -74,7 +76,7 @@ class Payment:
     pay_time: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Posting:
     """What the outside point of sale has of a sale."""
 
@@ -82,7 +84,7 @@ class Posting:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class StockTake:
     """Whether the stock that a sale moves by itself has still to be moved; see `rules.stock`."""
 
@@ -92,7 +94,7 @@ class StockTake:
     due_time: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Sale:
     """A sale in the sales history."""
 
@@ -161,7 +163,7 @@ class FulfillmentPolicy(IntEnum):
     ECOM = 2
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Channel:
     """What an order's way depends on."""
 
@@ -214,11 +216,13 @@ def follow(order: Order, sale: Sale, now: datetime) -> Sale:
     document = order.document
     if sale.state is SaleState.VOIDED:
         return sale
-    lines = tuple(_lines(order, sale))
+    outlet_id = _counts_at(order, sale)
+    lines = tuple(_lines(order, sale, outlet_id))
     balanced = balance(document, lines)
     shipping = f", {document.shipping_method}" if document.shipping_method else ""
     followed = replace(
         sale,
+        outlet_id=outlet_id,
         lines=lines,
         payments=_payments(order, sale, now),
         total=document.total,
@@ -236,19 +240,47 @@ def follow(order: Order, sale: Sale, now: datetime) -> Sale:
     return sale if followed == sale else replace(followed, revision=sale.revision + 1)
 
 
-def _lines(order: Order, sale: Sale) -> Iterator[SaleLine]:
+def in_point_of_sale(order: Order, sale: Sale) -> bool:
+    """Whether the outside point of sale has the sale, so that its outlets stay what they are."""
+    return order.pos_version is not None or sale.posting.revision > 0
+
+
+def _counts_at(order: Order, sale: Sale) -> str:
+    """The outlet where a sale counts: the one where it did, while that still gives some of it."""
+    held = order.reservation.allocations if order.reservation else ()
+    givers = [part.outlet_id for part in held]
+    if not givers or sale.outlet_id in givers or in_point_of_sale(order, sale):
+        return sale.outlet_id
+    return givers[0]
+
+
+def _given(order: Order, sale: Sale) -> dict[str, dict[str, int]]:
+    """How much of each line which outlet gives: as it is held, or as the outside point of sale has
+    it, which may be older (BEY-04).
+    """
+    held = order.reservation.allocations if order.reservation else ()
+    parts = [(part.line_id, part.outlet_id, part.quantity) for part in held]
+    if in_point_of_sale(order, sale):
+        parts = [
+            (line.line_id, line.outlet_id or sale.outlet_id, line.quantity) for line in sale.lines
+        ]
+    found: dict[str, dict[str, int]] = {}
+    for line_id, outlet_id, quantity in parts:
+        given = found.setdefault(line_id, {})
+        given[outlet_id] = given.get(outlet_id, 0) + quantity
+    return found
+
+
+def _lines(order: Order, sale: Sale, counts_at: str) -> Iterator[SaleLine]:
     """The lines of an order as lines of its sale: one for each outlet that gives some of a line,
     with its share of what is off and of the tax. What is taken from no outlet counts at the sale's.
     """
     assert order.document
     assert order.hold
     items = order.hold.resolved.items()
-    by_line: dict[str, dict[str, int]] = {}
-    for part in order.reservation.allocations if order.reservation else ():
-        given = by_line.setdefault(part.line_id, {})
-        given[part.outlet_id] = given.get(part.outlet_id, 0) + part.quantity
+    by_line = _given(order, sale)
     for line in order.document.lines:
-        given = by_line.get(line.line_id) or {sale.outlet_id: line.quantity}
+        given = by_line.get(line.line_id) or {counts_at: line.quantity}
         quantities = list(given.values())
         parts = zip(
             given.items(),
@@ -265,7 +297,7 @@ def _lines(order: Order, sale: Sale) -> Iterator[SaleLine]:
                 name=line.name,
                 discount=discount,
                 line_id=line.line_id,
-                outlet_id="" if outlet_id == sale.outlet_id else outlet_id,
+                outlet_id="" if outlet_id == counts_at else outlet_id,
             )
 
 
@@ -293,7 +325,17 @@ def _outlet(order: Order, channel: Channel) -> str:
 
 def derived(*names: str) -> str:
     """An id that these names always give again."""
-    return str(uuid5(_IDS, "/".join(quote(name, safe="") for name in names)))
+    return str(uuid5(_IDS, joined(names)))
+
+
+def joined(names: Iterable[str]) -> str:
+    """Names as one text, from which no others make the same."""
+    return "/".join(map(_quoted, names))
+
+
+@lru_cache(maxsize=4096)
+def _quoted(name: str) -> str:
+    return quote(name, safe="")  # kept, since an order's few names are in many ids
 
 
 def posted(sale: Sale, revision: int, error: str) -> Sale:
@@ -314,7 +356,7 @@ def posted(sale: Sale, revision: int, error: str) -> Sale:
     return replace(sale, posting=Posting(revision))
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PaymentSum:
     """Payments of one day by one method at one outlet in one currency."""
 

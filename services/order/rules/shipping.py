@@ -205,6 +205,34 @@ def orphaned(
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would become of methods if other outlets fed their channel."""
+
+    disabled: Sequence[Method]
+    """Those that would be switched off, as they would be then."""
+    kept: Sequence[Method]
+    """Those whose outlet would not feed it and that would still be offered."""
+
+
+def preview(
+    methods: Sequence[Method], storefront: Storefront, connected: Collection[str], now: datetime
+) -> Preview:
+    """What would become of the methods of a channel if these outlets fed it (BEY-03).
+
+    It is what `orphaned` makes of the change once it is told.
+    """
+    after = replace(storefront, connected=frozenset(connected))
+    disabled = orphaned(methods, after, storefront.connected - after.connected, now, now)
+    lost = {method.key for method in disabled}
+    kept = [
+        method
+        for method in methods
+        if method.enabled and method.outlet_id and method.outlet_id not in after.connected
+    ]
+    return Preview(disabled, [method for method in kept if method.key not in lost])
+
+
 def no_method(key: MethodKey) -> DomainError:
     """There is no such method."""
     return DomainError(

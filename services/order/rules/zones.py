@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import NamedTuple
 
 from services.chassis.errors import invalid
 from services.order.rules.document import Address
@@ -23,32 +23,66 @@ class Zone:
     one length.
     """
 
-    def has(self, address: Address) -> bool:
-        """Whether an address is in it."""
-        if self.country_codes and address.country_code not in self.country_codes:
-            return False
-        if self.region_codes:
-            region = address.region_code.strip().casefold()
-            if not any(region == one.strip().casefold() for one in self.region_codes):
-                return False
-        if not self.postal_codes:
-            return True
-        numbers, pattern = _patterns(self.postal_codes)
-        code = _squeezed(address.postal_code)
-        if pattern and pattern.fullmatch(code):
-            return True
-        if not (code.isascii() and code.isdecimal()):
-            return False
-        return any(
-            len(code) == length and first <= int(code) <= last for length, first, last in numbers
-        )
+
+class Destination(NamedTuple):
+    """An address as zones compare it."""
+
+    country_code: str
+    region: str
+    postal_code: str
+    number: int | None
+    """The postal code where it is a number."""
 
 
-def goes_to(zones: Sequence[Zone], address: Address | None) -> bool:
-    """Whether a method with these zones goes to an address; none means everywhere, and an address
-    that is not known yet is not looked at.
-    """
-    return not zones or address is None or any(zone.has(address) for zone in zones)
+def destination(address: Address) -> Destination:
+    """An address as zones compare it."""
+    code = _squeezed(address.postal_code)
+    return Destination(
+        address.country_code,
+        address.region_code.strip().casefold(),
+        code,
+        int(code) if code.isascii() and code.isdecimal() else None,
+    )
+
+
+class Reach:
+    """Where a method with these zones goes, ready to be asked often."""
+
+    def __init__(self, zones: Sequence[Zone]) -> None:
+        self._areas = [_area(zone) for zone in zones]
+
+    def has(self, place: Destination | None) -> bool:
+        """Whether it goes there; no zones mean everywhere, and a place that is not known yet is not
+        looked at.
+        """
+        areas = self._areas
+        return not areas or place is None or any(_is_in(area, place) for area in areas)
+
+
+class _Area(NamedTuple):
+    """A zone as places are compared with it."""
+
+    country_codes: frozenset[str]
+    regions: frozenset[str]
+    any_code: bool
+    pattern: re.Pattern[str] | None
+    """One expression for all patterns that are no ranges."""
+    ranges: Sequence[tuple[int, int, int]]
+    """Length, first and last."""
+
+
+def _is_in(area: _Area, place: Destination) -> bool:
+    if area.country_codes and place.country_code not in area.country_codes:
+        return False
+    if area.regions and place.region not in area.regions:
+        return False
+    if area.any_code or (area.pattern and area.pattern.fullmatch(place.postal_code)):
+        return True
+    number = place.number
+    if number is None:
+        return False
+    digits = len(place.postal_code)
+    return any(digits == length and first <= number <= last for length, first, last in area.ranges)
 
 
 def check_zone(zone: Zone, field: str) -> None:
@@ -79,17 +113,19 @@ def _range(code: str) -> tuple[int, int, int] | None:
     return len(found[1]), int(found[1]), int(found[2])
 
 
-@lru_cache(maxsize=4096)
-def _patterns(
-    codes: tuple[str, ...],
-) -> tuple[Sequence[tuple[int, int, int]], re.Pattern[str] | None]:
-    """The ranges among patterns, and one expression for all others."""
+def _area(zone: Zone) -> _Area:
     ranges, others = [], []
-    for code in map(_squeezed, codes):
+    for code in map(_squeezed, zone.postal_codes):
         found = _range(code)
         if found:
             ranges.append(found)
         else:
             escaped = re.escape(code)
             others.append(escaped.replace(r"\*", ".*").replace(r"\?", "."))
-    return ranges, re.compile("|".join(others)) if others else None
+    return _Area(
+        frozenset(zone.country_codes),
+        frozenset(code.strip().casefold() for code in zone.region_codes),
+        not zone.postal_codes,
+        re.compile("|".join(others)) if others else None,
+        ranges,
+    )

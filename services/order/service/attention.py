@@ -7,8 +7,10 @@ from functools import partial
 from services.chassis import pages
 from services.chassis.auth import Caller
 from services.chassis.database import Call, Database, Transaction
-from services.chassis.rpc import View, query
+from services.chassis.rpc import View, command, query
 from services.order.rules import attention as rules
+from services.order.rules import order as order_rules
+from services.order.rules import refused as refusals
 from services.order.rules.attention import Cause
 from services.order.rules.order import OrderKey, retried
 from services.order.rules.sale import SaleKey
@@ -16,6 +18,7 @@ from services.order.service.told import ask_for_document, tell_order, tell_sale
 from services.order.store import attention as store
 from services.order.store import orders, refused, sales
 from services.order.wire import attention as wire
+from services.order.wire import orders as order_wire
 from tillbridge.order.v1 import order_pb2 as pb
 
 RETRY_ALL = "tillbridge.order.v1.OrderService.RetryOrders"
@@ -23,6 +26,7 @@ RETRY_MAX = 200
 """How many of a group one transaction lets go on, so that calls need not wait for all of it."""
 
 RetryAllCall = Call[pb.RetryOrdersRequest, pb.RetryOrdersResponse]
+ReportRefusedCall = Call[pb.ReportStoreUpdateRefusedRequest, pb.ReportStoreUpdateRefusedResponse]
 
 
 class Attention:
@@ -49,6 +53,25 @@ class Attention:
         token = pages.token_after(request, int(last.cause), last.key) if last else ""
         return wire.page(found[:size], token)
 
+    @command
+    def report_store_update_refused(
+        self, transaction: Transaction, calls: Sequence[ReportRefusedCall]
+    ) -> None:
+        """Keeps that a store refuses to show how an order stands here (BEY-09)."""
+        connection = transaction.connection
+        keys = [order_wire.order_key(call.merchant, call.request) for call in calls]
+        known = orders.orders(connection, keys, lock=True)
+        saved: list[refusals.RefusedUpdate] = []
+        for call, key in zip(calls, keys, strict=True):
+            with call:
+                if key not in known:
+                    raise order_rules.order_not_found(key)
+                told = order_wire.refused_update(call.request, key, transaction.now)
+                if kept := refusals.refuse_update(told, known[key]):
+                    saved.append(kept)
+                call.reply(pb.ReportStoreUpdateRefusedResponse())
+        refused.save_refused_updates(connection, saved)
+
     async def retry_orders(
         self, caller: Caller, request: pb.RetryOrdersRequest
     ) -> pb.RetryOrdersResponse:
@@ -62,19 +85,18 @@ class Attention:
         if fresh:
             cause = wire.cause(request.cause)
             assert cause is not None
-            retry = self._retry_waiting if cause is Cause.ORDER_WAITING else self._retry_sales
+            retry = self._retry_orders if cause in _ORDER_RETRIES else self._retry_sales
             await retry(caller.merchant, cause, request.key)
         return pb.RetryOrdersResponse.FromString(answer)
 
-    async def _retry_waiting(self, merchant: str, _cause: Cause, key: str) -> None:
+    async def _retry_orders(self, merchant: str, cause: Cause, key: str) -> None:
         after = ("", "")
+        find, retry = _ORDER_RETRIES[cause]
         while found := await self._database.read(
-            partial(
-                store.waiting_orders, merchant_id=merchant, key=key, after=after, count=RETRY_MAX
-            )
+            partial(find, merchant_id=merchant, key=key, after=after, count=RETRY_MAX)
         ):
             after = found[-1][1:]
-            change = partial(_retry_orders, keys=found, group=key)
+            change = partial(retry, keys=found, group=key)
             await self._database.apply("retry orders", change)
 
     async def _retry_sales(self, merchant: str, cause: Cause, key: str) -> None:
@@ -125,6 +147,14 @@ def _retry_orders(transaction: Transaction, keys: Sequence[OrderKey], group: str
             ask_for_document(transaction, order.key)
 
 
+def _show_again(transaction: Transaction, keys: Sequence[OrderKey], group: str) -> None:
+    """Has the gateway show orders in their store once more; a refusal is told again."""
+    del group  # what the store complained of does not matter any more
+    refused.forget_refused_updates(transaction.connection, keys)
+    for order in orders.orders(transaction.connection, keys).values():
+        tell_order(transaction, order)
+
+
 def _post_again(transaction: Transaction, keys: Sequence[SaleKey]) -> None:
     """Has the gateway write sales once more; until it has, nothing is known to be in the way."""
     known = sales.sales(transaction.connection, keys, lock=True)
@@ -154,6 +184,10 @@ def _let_go(transaction: Transaction, keys: Sequence[SaleKey]) -> None:
     refused.forget_refused(transaction.connection, keys)
 
 
+_ORDER_RETRIES = {
+    Cause.ORDER_WAITING: (store.waiting_orders, _retry_orders),
+    Cause.STORE_UPDATE_REFUSED: (store.unshown_orders, _show_again),
+}
 _SALE_RETRIES = {
     Cause.SALE_NOT_POSTED: _post_again,
     Cause.SALE_STOCK_NOT_TAKEN: _take_again,

@@ -62,7 +62,7 @@ class Cases:
         changed = [
             case.order for key, case in self.going.items() if case.order != self.known[key].order
         ]
-        orders.save_orders(self._transaction.connection, changed, self.known, keep_leases=True)
+        orders.save_orders(self._transaction.connection, changed, self.orders, keep_leases=True)
         awaited = [one for one in changed if one.awaited != self.known[one.key].order.awaited]
         orders.set_awaited(self._transaction.connection, awaited)
         self.save_rest()

@@ -1,4 +1,4 @@
-"""What the order service follows: the feeds that let waiting orders go on."""
+"""What the order service follows: what lets orders go on, and what becomes of their holds."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -6,8 +6,11 @@ from datetime import timedelta
 from functools import partial
 
 from services.chassis.database import Database, Transaction
+from services.chassis.errors import DomainError
 from services.chassis.plumbing import batches
 from services.order.peers import CHANNEL_FRESH_S, Peers
+from services.order.rules import moved
+from services.order.rules.awaited import with_stock
 from services.order.rules.order import (
     Order,
     OrderKey,
@@ -15,8 +18,8 @@ from services.order.rules.order import (
     references,
     retried,
     stock_reference,
-    with_stock,
 )
+from services.order.service.cases import Cases
 from services.order.service.told import tell_order
 from services.order.store import orders
 from services.order.wire import requests
@@ -85,7 +88,7 @@ class CustomerFollower:
 
 class InventoryFollower:
     """Lets orders go on that wait for stock, as soon as there is some (ORD-12), and those whose
-    channel may let them be posted now (ORD-09).
+    channel may let them be posted now (ORD-09); has orders follow what they hold (BEY-04).
     """
 
     request = events_pb2.ReadEventsRequest(
@@ -94,6 +97,7 @@ class InventoryFollower:
         types=[
             inventory_events_pb2.OnlineStockChanged.DESCRIPTOR.full_name,
             inventory_events_pb2.ChannelChanged.DESCRIPTOR.full_name,
+            inventory_events_pb2.ReservationChanged.DESCRIPTOR.full_name,
         ],
         max_events=1000,
     )
@@ -117,6 +121,8 @@ class InventoryFollower:
         for merchant_id, channel_id in sorted(channels):
             await self._look_at_channel(merchant_id, channel_id)
         await self._wake_for_stock(stock)
+        held = map(requests.reservation_told, events)
+        await self._follow_holds([told for told in held if told])
 
     async def _look_at_channel(self, merchant_id: str, channel_id: str) -> None:
         """Has the orders of a channel that are held look at it again: in a moment, when no process
@@ -153,6 +159,35 @@ class InventoryFollower:
         for part in batches(sorted(set(found)), WAKE_MAX):
             wake = partial(_wake, keys=part, waits=_waits_for_stock)
             await self._database.apply("wake orders", wake)
+
+    async def _follow_holds(self, told: Sequence[tuple[OrderKey, moved.Told]]) -> None:
+        """Has orders follow what an operator has done with what they hold.
+
+        Raises:
+            DomainError: RESERVATION_NOT_FOUND, an order has not taken in yet what is held for it;
+                it may follow when this comes again.
+        """
+        early: list[OrderKey] = []
+        for part in batches(told, WAKE_MAX):
+            early += await self._database.apply("follow holds", partial(_follow, told=part))
+        if early:
+            raise DomainError(
+                "RESERVATION_NOT_FOUND",
+                f"order {early[0].order_id!r} has not taken in yet what is held for it",
+                order_id=early[0].order_id,
+            )
+
+
+def _follow(
+    transaction: Transaction, told: Sequence[tuple[OrderKey, moved.Told]]
+) -> list[OrderKey]:
+    """Has these orders follow; returns those that may not know yet what is held for them."""
+    cases = Cases(transaction, {key for key, _ in told})
+    for key, one in told:
+        if key in cases.going:
+            cases.going[key] = moved.follow(cases.going[key], one, transaction.now)
+    cases.save()
+    return [key for key, case in cases.known.items() if moved.is_early(case.order)]
 
 
 def _waits_for_stock(order: Order) -> bool:

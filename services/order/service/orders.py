@@ -10,6 +10,7 @@ from services.chassis.reads import SharedReads
 from services.chassis.rpc import View, command, query
 from services.order.peers import Peers
 from services.order.rules import order as order_rules
+from services.order.rules.listed import Listed
 from services.order.rules.order import Order, OrderKey
 from services.order.service.lists import page_of, split
 from services.order.service.told import ask_for_document, tell_order
@@ -56,7 +57,7 @@ class Orders:
         told = [(call.merchant, INGEST, call.request_id) for call in calls]
         before = self._database.plumbing.answers(view.connection, told)
         keys = [_key(call) for call in calls]
-        found = orders.orders(view.connection, keys)
+        found = order_lists.listed(view.connection, keys)
         for call, key, request in zip(calls, keys, told, strict=True):
             call.answer = b""
             order = found.get(key)
@@ -78,6 +79,7 @@ class Orders:
         known = orders.orders(transaction.connection, keys, lock=True)
         going = dict(known)
         sources: dict[OrderKey, str] = {}
+        messages: dict[OrderKey, bytes] = {}
         for call, key in zip(calls, keys, strict=True):
             with call:
                 document = documents.document(call.request.document)
@@ -86,10 +88,12 @@ class Orders:
                     going[key] = taken
                     sources[key] = call.request.document.source_document
                 message = order_wire.order_message(going[key])
+                if taken:
+                    messages[key] = order_wire.kept_message(message.document)
                 call.reply(pb.IngestOrderResponse(order=message, changed=taken is not None))
         saved = [going[key] for key in sources]
         connection = transaction.connection
-        orders.save_orders(connection, saved, known, keep_leases=True)
+        orders.save_orders(connection, saved, known, keep_leases=True, messages=messages)
         orders.set_source_documents(connection, sources)
         orders.set_awaited(
             connection, [o for o in saved if o.key in known and known[o.key].awaited]
@@ -154,8 +158,8 @@ class Orders:
         found = order_lists.list_orders(view.connection, view.merchant, page, filters)
         shown, more = split(request, found)
         return pb.ListOrdersResponse(
-            orders=[order_wire.order_message(order) for order in shown],
-            next_page_token=token_after(request, *orders.order_position(shown[-1])) if more else "",
+            orders=map(order_wire.listed_message, shown),
+            next_page_token=token_after(request, *order_lists.position(shown[-1])) if more else "",
         )
 
 
@@ -163,10 +167,10 @@ def _key(call: IngestCall) -> OrderKey:
     return OrderKey(call.merchant, call.request.channel_id, call.request.document.order_id)
 
 
-def _known(request: pb.IngestOrderRequest, order: Order) -> pb.IngestOrderResponse | None:
+def _known(request: pb.IngestOrderRequest, order: Listed) -> pb.IngestOrderResponse | None:
     """The answer to an order that comes again just as it is known; None where anything differs."""
-    message = order_wire.order_message(order, request.document.source_document)
-    if message.document != request.document:
-        return None
-    message.document.ClearField("source_document")
-    return pb.IngestOrderResponse(order=message, changed=False)
+    told = pb.OrderDocument()
+    told.CopyFrom(request.document)
+    told.ClearField("source_document")
+    message = order_wire.known_message(order, told)
+    return pb.IngestOrderResponse(order=message, changed=False) if message else None

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from services.chassis.database import Database
 from services.chassis.errors import DomainError
+from services.chassis.rpc import View
 from services.order.peers import Peers
-from services.order.rules.checkout import Cart, Stock
-from services.order.rules.shipping import Method
+from services.order.rules.checkout import Cart, Offer, Stock
 from services.order.store import shipping as store
 
 ITEMS_MAX = 2000
@@ -16,7 +16,12 @@ ITEMS_MAX = 2000
 OUTLETS_MAX = 200
 """Likewise outlets."""
 
-Found = tuple[Sequence[Method], Stock]
+CHANNELS_MAX = 1_000
+"""Channels whose methods are kept ready."""
+
+Found = tuple[Sequence[Offer], Stock]
+Key = tuple[str, str]
+"""Merchant and channel."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,6 +32,14 @@ class _Ask:
     answer: asyncio.Future[Found]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ready:
+    """A channel's methods, ready for quotes, and of which editions they are made."""
+
+    editions: store.Editions
+    offers: Sequence[Offer]
+
+
 class Quotes:
     """Looks up methods and stock: while it does so for some carts of a channel, the next ones
     gather. A cart that comes alone waits for nobody.
@@ -35,7 +48,8 @@ class Quotes:
     def __init__(self, database: Database, peers: Peers) -> None:
         self._database = database
         self._peers = peers
-        self._waiting: dict[tuple[str, str], list[_Ask]] = {}
+        self._waiting: dict[Key, list[_Ask]] = {}
+        self._ready: dict[Key, _Ready] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def ask(self, merchant: str, channel_id: str, cart: Cart) -> Found:
@@ -57,7 +71,7 @@ class Quotes:
             task.add_done_callback(self._tasks.discard)
         return await answer
 
-    async def _look(self, key: tuple[str, str]) -> None:
+    async def _look(self, key: Key) -> None:
         """Looks up group after group until nobody waits."""
         while group := self._take(key):
             try:
@@ -68,7 +82,7 @@ class Quotes:
                         ask.answer.set_exception(error)
         del self._waiting[key]
 
-    def _take(self, key: tuple[str, str]) -> list[_Ask]:
+    def _take(self, key: Key) -> list[_Ask]:
         """Those that wait, as many as inventory may be asked about at once."""
         waiting, taken = self._waiting[key], 0
         items: set[str] = set()
@@ -81,12 +95,31 @@ class Quotes:
         del waiting[:taken]
         return group
 
-    async def _answer(self, key: tuple[str, str], group: Sequence[_Ask]) -> None:
+    def _read(self, view: View, channel_id: str) -> _Ready:
+        """A channel's methods as they are; they are read whole where they are not as before."""
+        key = (view.merchant, channel_id)
+        known = self._ready.get(key)
+        editions = store.editions(view.connection, *key)
+        if known and known.editions == editions:
+            return known
+        methods = store.channel_methods(view.connection, *key)
+        return _Ready(editions, [Offer(method) for method in methods])
+
+    async def _offers(self, key: Key) -> Sequence[Offer]:
         merchant, channel_id = key
-        methods = await self._database.read(
-            lambda connection: store.channel_methods(connection, merchant, channel_id)
+        ready = await self._database.read(
+            lambda connection: self._read(View(connection, merchant), channel_id)
         )
-        tied = {one.outlet_id for one in methods if one.outlet_id}
+        if self._ready.get(key) is not ready:
+            if len(self._ready) >= CHANNELS_MAX:
+                self._ready.clear()
+            self._ready[key] = ready
+        return ready.offers
+
+    async def _answer(self, key: Key, group: Sequence[_Ask]) -> None:
+        merchant, channel_id = key
+        offers = await self._offers(key)
+        tied = {offer.method.outlet_id for offer in offers if offer.method.outlet_id}
         if len(tied) > OUTLETS_MAX:  # those that are connected are told of anyway
             tied -= (await self._peers.channel(merchant, channel_id)).storefront.connected
         outlets = sorted(tied)[:OUTLETS_MAX]
@@ -102,9 +135,9 @@ class Quotes:
             return
         for ask in group:
             if not ask.answer.done():
-                ask.answer.set_result((methods, stock))
+                ask.answer.set_result((offers, stock))
 
-    async def _answer_alone(self, key: tuple[str, str], ask: _Ask) -> None:
+    async def _answer_alone(self, key: Key, ask: _Ask) -> None:
         try:
             await self._answer(key, [ask])
         except DomainError as error:

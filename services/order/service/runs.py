@@ -1,12 +1,14 @@
 """How an order goes on by itself.
 
 A run is taken with a lease, goes step by step, and saves what became of each step before it takes
-the next. Outcomes of many runs are saved in one transaction. A process that dies loses its leases
-in a while, and whoever takes a run next repeats what was not kept, under the same request ids.
+the next. What many runs ask of a service at the same moment travels as one call, and their outcomes
+are saved in one transaction: runs that began together stay together. A process that dies loses its
+leases in a while, and whoever takes a run next repeats what was not kept, under the same request
+ids.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
 
@@ -16,6 +18,7 @@ from services.chassis import failpoints
 from services.chassis.auth import Caller
 from services.chassis.database import Call, Database, Transaction
 from services.chassis.errors import DomainError
+from services.chassis.values import replace
 from services.order.peers import Peers
 from services.order.pool import Pool
 from services.order.rules.case import Case
@@ -33,9 +36,9 @@ from services.order.rules.order import (
 from services.order.rules.progress import Progress, Step, advance, settle
 from services.order.rules.sale import Channel
 from services.order.service.cases import Cases
-from services.order.store import orders, statements, tables
+from services.order.store import orders
 
-RUNS_MAX = 64
+RUNS_MAX = 256
 """Orders that one process runs at once."""
 LEASE = timedelta(seconds=10)
 """How long a run stays taken without a step: longer than a call may last."""
@@ -66,7 +69,7 @@ class OrderRuns:
 
     async def _take(self, count: int) -> Sequence[Order]:
         now = self._database.clock()
-        if not await self._database.read(lambda c: statements.is_due(c, tables.ORDERS, now)):
+        if not await self._database.read(lambda c: orders.is_due(c, now)):
             return ()
         return await self._database.apply(
             "take orders",

@@ -150,6 +150,22 @@ class ShippingService:
             next_page_token=token_after(request, *last) if more else "",
         )
 
+    async def preview_shipping_methods(
+        self, caller: Caller, request: pb.PreviewShippingMethodsRequest
+    ) -> pb.PreviewShippingMethodsResponse:
+        """What would become of a channel's methods if these outlets fed it (BEY-03)."""
+        key = (caller.merchant, request.channel_id)
+        storefront = (await self._peers.channel_now(*key)).storefront
+        methods = await self._database.read(
+            lambda connection: store.channel_methods(connection, *key)
+        )
+        now = self._database.clock()
+        found = rules.preview(methods, storefront, request.connected_outlet_ids, now)
+        return pb.PreviewShippingMethodsResponse(
+            disabled=[wire.method_message(one) for one in found.disabled],
+            kept=[wire.method_message(one) for one in found.kept],
+        )
+
     async def quote_checkout(
         self, caller: Caller, request: pb.QuoteCheckoutRequest
     ) -> pb.QuoteCheckoutResponse:
@@ -158,8 +174,8 @@ class ShippingService:
         channel = await self._peers.channel(merchant, channel_id)
         cart = await self._cart(merchant, request)
         now = optional_time(request, "quote_time", "quote_time") or self._database.clock()
-        methods, stock = await self._quotes.ask(merchant, channel_id, cart)
-        found = checkout.quote(cart, methods, stock, channel.storefront.restricted, now)
+        offers, stock = await self._quotes.ask(merchant, channel_id, cart)
+        found = checkout.quote(cart, offers, stock, channel.storefront.restricted, now)
         return wire.quote_message(found, stock)
 
     async def _cart(self, merchant: str, request: pb.QuoteCheckoutRequest) -> Cart:

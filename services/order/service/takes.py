@@ -12,7 +12,7 @@ from services.order.pool import Pool
 from services.order.rules import stock
 from services.order.rules.sale import Sale
 from services.order.service.runs import LEASE, RUNS_MAX
-from services.order.store import sales, statements, tables
+from services.order.store import sales
 
 _ITSELF = Caller("order", "", frozenset())
 
@@ -27,7 +27,7 @@ class StockTakes:
 
     async def _take(self, count: int) -> Sequence[Sale]:
         now = self._database.clock()
-        if not await self._database.read(lambda c: statements.is_due(c, tables.SALES, now)):
+        if not await self._database.read(lambda c: sales.is_due(c, now)):
             return ()
         return await self._database.apply(
             "take sales",

@@ -11,12 +11,18 @@ from services.chassis.statements import among, keys
 from services.order.rules.attention import EXAMPLES_MAX, Cause, Group, key_of, reason_of
 from services.order.rules.order import OrderKey
 from services.order.rules.sale import SaleKey
-from services.order.store.tables import ORDERS, REFUSED_SALES, SALES, TROUBLED
+from services.order.store.tables import (
+    ORDERS,
+    REFUSED_SALES,
+    REFUSED_UPDATES,
+    SALES,
+    TROUBLED,
+)
 
 KEY_MAX = 500
 """A key is what stands in the contract's field at most."""
 
-_o, _s, _r = ORDERS.c, SALES.c, REFUSED_SALES.c
+_o, _s, _r, _u = ORDERS.c, SALES.c, REFUSED_SALES.c, REFUSED_UPDATES.c
 _none = sa.literal("", sa.String)
 _TROUBLED = sa.text(f"({TROUBLED.text})")
 """Spelled as in the index of such sales, or it would not be used."""
@@ -34,13 +40,27 @@ def _sales(key: sa.ColumnElement[str], condition: sa.ColumnElement[bool]) -> sa.
     ).where(_TROUBLED, condition)
 
 
+_UNSHOWN = REFUSED_UPDATES.join(
+    ORDERS,
+    sa.and_(
+        _o.merchant_id == _u.merchant_id,
+        _o.channel_id == _u.channel_id,
+        _o.order_id == _u.order_id,
+        _o.store_update == _u.store_update,
+    ),
+)
+"""What stores refused to show and should still."""
+_REFUSAL = sa.func.substr(_u.message, 1, KEY_MAX)
+
 _SOURCES: Mapping[Cause, sa.Select[Any]] = {
     Cause.ORDER_WAITING: sa.select(
         _o.merchant_id,
         _o.waiting_reason.label("reason"),
         _o.waiting_key.label("about"),
         (_o.channel_id + "/" + _o.order_id).label("id"),
-        sa.func.coalesce(_o.sync_time, _o.create_time, type_=_o.create_time.type).label("time"),
+        sa.func.coalesce(
+            _o.wait_time, _o.sync_time, _o.create_time, type_=_o.create_time.type
+        ).label("time"),
         _o.waiting_message.label("message"),
     ).where(_WAITING),
     Cause.SALE_NOT_POSTED: _sales(
@@ -59,9 +79,17 @@ _SOURCES: Mapping[Cause, sa.Select[Any]] = {
         _r.refuse_time.label("time"),
         _r.message,
     ),
+    Cause.STORE_UPDATE_REFUSED: sa.select(
+        _u.merchant_id,
+        _REFUSAL.label("reason"),
+        _none.label("about"),
+        (_u.channel_id + "/" + _u.order_id).label("id"),
+        _u.refuse_time.label("time"),
+        _u.message,
+    ).select_from(_UNSHOWN),
 }
 """What waits for each cause: the two parts of its group's key (sales have one), its id, since when
-(its document came, or it was made), and what it says.
+(where that is not known: when its document came, or it was made), and what it says.
 """
 
 Parts = tuple[str, str]
@@ -150,6 +178,24 @@ def waiting_orders(
             sa.tuple_(_o.channel_id, _o.order_id) > sa.tuple_(*map(_literal, after)),
         )
         .order_by(_o.channel_id, _o.order_id)
+        .limit(count)
+    )
+    return [OrderKey(*row) for row in rows]
+
+
+def unshown_orders(
+    connection: Connection, merchant_id: str, key: str, after: tuple[str, str], count: int
+) -> list[OrderKey]:
+    """Up to `count` orders whose store refuses to show them so, behind this channel and id."""
+    rows = connection.execute(
+        sa.select(_u.merchant_id, _u.channel_id, _u.order_id)
+        .select_from(_UNSHOWN)
+        .where(
+            _u.merchant_id == merchant_id,
+            _REFUSAL.in_([key]),
+            sa.tuple_(_u.channel_id, _u.order_id) > sa.tuple_(*map(_literal, after)),
+        )
+        .order_by(_u.channel_id, _u.order_id)
         .limit(count)
     )
     return [OrderKey(*row) for row in rows]

@@ -4,23 +4,24 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from pydantic import TypeAdapter
 from sqlalchemy import Connection
 
-from services.chassis.statements import among, keys
+from services.chassis.statements import Lookup, among, keys
 from services.order.rules.document import Address, FulfillmentKind
 from services.order.rules.fulfillment import Fulfillment, FulfillmentLine
 from services.order.rules.order import OrderKey
-from services.order.store.statements import Page, microseconds, number, paged, save
+from services.order.store.nested import Nested
+from services.order.store.statements import Page, Shape, microseconds, number, paged, save
 from services.order.store.tables import FULFILLMENTS
 
-_LINES = TypeAdapter(tuple[FulfillmentLine, ...])
-_SHIP_TO = TypeAdapter(Address | None)
+_LINES: Nested[tuple[FulfillmentLine, ...]] = Nested(tuple[FulfillmentLine, ...])
+_SHIP_TO: Nested[Address | None] = Nested(Address | None)
 
 _f = FULFILLMENTS.c
 _KEY = ("merchant_id", "fulfillment_id")
-_OF_ORDERS = (
-    sa.select(FULFILLMENTS)
+_SHAPE = Shape(FULFILLMENTS)
+_OF_ORDERS = Lookup(
+    sa.select(*_SHAPE.columns)
     .where(among(keys(), _f.merchant_id, _f.order_id))
     .order_by(_f.merchant_id, _f.fulfillment_id)
 )
@@ -61,7 +62,7 @@ def of_orders(
         return {}
     named = sorted({(key.merchant_id, key.order_id) for key in wanted})
     found: dict[OrderKey, list[Fulfillment]] = {key: [] for key in wanted}
-    for row in connection.execute(_OF_ORDERS, {"keys": named}):
+    for row in map(_SHAPE.row, _OF_ORDERS.rows(connection, keys=named)):
         key = OrderKey(row.merchant_id, row.channel_id, row.order_id)
         if key in found:  # the same id in another channel is another order
             found[key].append(_fulfillment(row))
@@ -114,13 +115,13 @@ def _fulfillment_row(fulfillment: Fulfillment) -> dict[str, Any]:
         "outlet_id": fulfillment.outlet_id,
         "kind": int(fulfillment.kind),
         "state": int(fulfillment.state),
-        "lines": _LINES.dump_json(fulfillment.lines).decode(),
+        "lines": _LINES.text(fulfillment.lines),
         "create_time": fulfillment.create_time,
         "version": fulfillment.version,
         "tracking_number": fulfillment.tracking_number,
         "carrier": fulfillment.carrier,
         "update_time": fulfillment.update_time,
-        "ship_to": _SHIP_TO.dump_json(fulfillment.ship_to).decode(),
+        "ship_to": _SHIP_TO.text(fulfillment.ship_to),
         "pickup_time": fulfillment.pickup_time,
     }
 
@@ -134,12 +135,12 @@ def _fulfillment(row: Any) -> Fulfillment:
         sale_id=row.sale_id,
         outlet_id=row.outlet_id,
         kind=FulfillmentKind(row.kind),
-        lines=_LINES.validate_json(row.lines),
+        lines=_LINES.value(row.lines),
         create_time=row.create_time,
         version=row.version,
         tracking_number=row.tracking_number,
         carrier=row.carrier,
         update_time=row.update_time,
-        ship_to=_SHIP_TO.validate_json(row.ship_to),
+        ship_to=_SHIP_TO.value(row.ship_to),
         pickup_time=row.pickup_time,
     )

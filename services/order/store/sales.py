@@ -6,11 +6,10 @@ from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from pydantic import TypeAdapter
 from sqlalchemy import BigInteger, Connection
 
 from services.chassis.plumbing import EPOCH
-from services.chassis.statements import among, keys
+from services.chassis.statements import Lookup, among, append, keys
 from services.order.rules.document import Charge, Discount, Money
 from services.order.rules.sale import (
     NO_SALE,
@@ -24,9 +23,11 @@ from services.order.rules.sale import (
     SaleState,
     StockTake,
 )
+from services.order.store.nested import Nested
 from services.order.store.statements import (
+    Claims,
     Page,
-    claim,
+    Shape,
     delete,
     microseconds,
     number,
@@ -36,22 +37,26 @@ from services.order.store.statements import (
 from services.order.store.tables import PAYMENTS, SALES, UNPOSTED
 
 _SALE_KEY = ("merchant_id", "sale_id")
-_LINES = TypeAdapter(tuple[SaleLine, ...])
-_DISCOUNTS = TypeAdapter(tuple[Discount, ...])
-_CHARGES = TypeAdapter(tuple[Charge, ...])
-_MONEY = TypeAdapter(Money | None)
+_LINES: Nested[tuple[SaleLine, ...]] = Nested(tuple[SaleLine, ...])
+_DISCOUNTS: Nested[tuple[Discount, ...]] = Nested(tuple[Discount, ...])
+_CHARGES: Nested[tuple[Charge, ...]] = Nested(tuple[Charge, ...])
+_MONEY: Nested[Money | None] = Nested(Money | None)
 
 _DAY_MICROSECONDS = sa.literal_column("86400000000", BigInteger)
 _UNIT_NANOS = sa.literal_column("1000000000", BigInteger)
 
-_SALES = (
-    sa.select(SALES)
+_SHAPE = Shape(SALES)
+_CLAIMS = Claims(SALES, _SALE_KEY, _SHAPE)
+_FOUND = (
+    sa.select(*_SHAPE.columns)
     .where(among(keys(), SALES.c.merchant_id, SALES.c.sale_id))
     .order_by(SALES.c.merchant_id, SALES.c.sale_id)
 )
-_LOCKED_SALES = _SALES.with_for_update()
-_PAYMENTS = (
-    sa.select(PAYMENTS)
+_SALES = Lookup(_FOUND)
+_LOCKED_SALES = Lookup(_FOUND.with_for_update())
+_PAID = Shape(PAYMENTS)
+_PAYMENTS = Lookup(
+    sa.select(*_PAID.columns)
     .where(among(keys(), PAYMENTS.c.merchant_id, PAYMENTS.c.sale_id))
     .order_by(PAYMENTS.c.number)
 )
@@ -64,15 +69,21 @@ def sales(
     if not wanted:
         return {}
     statement = _LOCKED_SALES if lock else _SALES
-    rows = connection.execute(statement, {"keys": sorted(set(wanted))}).all()
-    return {sale.key: sale for sale in _with_payments(connection, rows)}
+    rows = statement.rows(connection, keys=sorted(set(wanted)))
+    found = _with_payments(connection, list(map(_SHAPE.row, rows)))
+    return {sale.key: sale for sale in found}
+
+
+def is_due(connection: Connection, now: datetime) -> bool:
+    """Whether the stock of a sale is due to be taken that nobody is taking."""
+    return _CLAIMS.is_due(connection, now)
 
 
 def claim_sales(
     connection: Connection, now: datetime, lease_time: datetime, count: int
 ) -> list[Sale]:
     """Takes up to `count` sales whose stock is due to be taken, until `lease_time`."""
-    rows = claim(connection, SALES, _SALE_KEY, now=now, lease_time=lease_time, count=count)
+    rows = _CLAIMS.claim(connection, now=now, lease_time=lease_time, count=count)
     return _with_payments(connection, rows)
 
 
@@ -95,8 +106,7 @@ def save_sales(connection: Connection, saved: Sequence[Sale], known: Collection[
         for sale in saved
         for number, payment in enumerate(sale.payments)
     ]
-    if payments:
-        connection.execute(sa.insert(PAYMENTS), payments)
+    append(connection, PAYMENTS, payments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +199,7 @@ def _with_payments(connection: Connection, rows: Sequence[Any]) -> list[Sale]:
     """The sales of these rows, with their payments."""
     payments: dict[SaleKey, list[Payment]] = {}
     found = [SaleKey(row.merchant_id, row.sale_id) for row in rows]
-    for row in connection.execute(_PAYMENTS, {"keys": found}) if found else ():
+    for row in map(_PAID.row, _PAYMENTS.rows(connection, keys=found) if found else ()):
         amount = Money(row.currency_code, row.amount_nanos)
         payment = Payment(row.method, amount, row.pay_time)
         payments.setdefault(SaleKey(row.merchant_id, row.sale_id), []).append(payment)
@@ -205,11 +215,11 @@ def _sale_row(sale: Sale) -> dict[str, Any]:
         "outlet_id": sale.outlet_id,
         "register_id": sale.register_id,
         "customer_id": sale.customer_id,
-        "lines": _LINES.dump_json(sale.lines).decode(),
-        "total": _MONEY.dump_json(sale.total).decode(),
-        "shipping_price": _MONEY.dump_json(sale.shipping_price).decode(),
-        "discount": _MONEY.dump_json(sale.discount).decode(),
-        "tax": _MONEY.dump_json(sale.tax).decode(),
+        "lines": _LINES.text(sale.lines),
+        "total": _MONEY.text(sale.total),
+        "shipping_price": _MONEY.text(sale.shipping_price),
+        "discount": _MONEY.text(sale.discount),
+        "tax": _MONEY.text(sale.tax),
         "prices_include_tax": sale.prices_include_tax,
         "note": sale.note,
         "sale_time": sale.sale_time,
@@ -224,21 +234,21 @@ def _sale_row(sale: Sale) -> dict[str, Any]:
         "due_time": sale.stock.due_time,
         "return_for": sale.return_for,
         "refund_id": sale.refund_id,
-        "discounts": _DISCOUNTS.dump_json(sale.discounts).decode(),
-        "charges": _CHARGES.dump_json(sale.charges).decode(),
-        "shipping_tax": _MONEY.dump_json(sale.shipping_tax).decode(),
-        "difference": _MONEY.dump_json(sale.difference).decode(),
+        "discounts": _DISCOUNTS.text(sale.discounts),
+        "charges": _CHARGES.text(sale.charges),
+        "shipping_tax": _MONEY.text(sale.shipping_tax),
+        "difference": _MONEY.text(sale.difference),
     }
 
 
 def _sale(row: Any, payments: tuple[Payment, ...]) -> Sale:
-    total = _MONEY.validate_json(row.total)
+    total = _MONEY.value(row.total)
     assert total
     return Sale(
         key=SaleKey(row.merchant_id, row.sale_id),
         origin=SaleOrigin(row.origin),
         state=SaleState(row.state),
-        lines=_LINES.validate_json(row.lines),
+        lines=_LINES.value(row.lines),
         payments=payments,
         total=total,
         sale_time=row.sale_time,
@@ -247,9 +257,9 @@ def _sale(row: Any, payments: tuple[Payment, ...]) -> Sale:
         outlet_id=row.outlet_id,
         register_id=row.register_id,
         customer_id=row.customer_id,
-        shipping_price=_MONEY.validate_json(row.shipping_price),
-        discount=_MONEY.validate_json(row.discount),
-        tax=_MONEY.validate_json(row.tax),
+        shipping_price=_MONEY.value(row.shipping_price),
+        discount=_MONEY.value(row.discount),
+        tax=_MONEY.value(row.tax),
         prices_include_tax=row.prices_include_tax,
         note=row.note,
         revision=row.revision,
@@ -257,10 +267,10 @@ def _sale(row: Any, payments: tuple[Payment, ...]) -> Sale:
         version=row.version,
         posting=Posting(row.posted_revision, row.post_error),
         stock=StockTake(row.stock_pending, row.stock_error, row.attempts, row.due_time),
-        discounts=_DISCOUNTS.validate_json(row.discounts),
-        charges=_CHARGES.validate_json(row.charges),
-        shipping_tax=_MONEY.validate_json(row.shipping_tax),
-        difference=_MONEY.validate_json(row.difference),
+        discounts=_DISCOUNTS.value(row.discounts),
+        charges=_CHARGES.value(row.charges),
+        shipping_tax=_MONEY.value(row.shipping_tax),
+        difference=_MONEY.value(row.difference),
         return_for=row.return_for,
         refund_id=row.refund_id,
     )

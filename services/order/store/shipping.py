@@ -1,18 +1,19 @@
 """Shipping methods as rows, and the statements on them."""
 
 from collections.abc import Collection, Sequence
-from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 from sqlalchemy import Connection
 
-from services.chassis.statements import among, keys
+from services.chassis.statements import Lookup, among, keys
 from services.order.rules.document import FulfillmentKind
 from services.order.rules.shipping import Method, MethodKey, Terms
-from services.order.store.statements import delete, save
+from services.order.store.statements import delete, number, save
 from services.order.store.tables import SHIPPING_METHODS
+
+Editions = Sequence[tuple[Any, ...]]
 
 _METHOD_KEY = ("merchant_id", "channel_id", "method_id")
 _TERMS = TypeAdapter(Terms)
@@ -24,12 +25,17 @@ _METHODS = (
     .order_by(_m.merchant_id, _m.channel_id, _m.method_id)
 )
 _LOCKED_METHODS = _METHODS.with_for_update()
-_OF_CHANNEL = (
-    sa.select(SHIPPING_METHODS)
-    .where(
-        _m.merchant_id == sa.bindparam("merchant_id"), _m.channel_id == sa.bindparam("channel_id")
-    )
-    .order_by(_m.position, _m.method_id)
+_CHANNEL = (
+    _m.merchant_id == sa.bindparam("merchant_id"),
+    _m.channel_id == sa.bindparam("channel_id"),
+)
+_OF_CHANNEL = Lookup(
+    sa.select(SHIPPING_METHODS).where(*_CHANNEL).order_by(_m.position, _m.method_id)
+)
+_EDITIONS = Lookup(
+    sa.select(_m.method_id, _m.version, number(_m.create_time))
+    .where(*_CHANNEL)
+    .order_by(_m.method_id)
 )
 
 
@@ -47,7 +53,13 @@ def methods(
 def channel_methods(connection: Connection, merchant_id: str, channel_id: str) -> list[Method]:
     """All methods of a channel, by position, then id."""
     asked = {"merchant_id": merchant_id, "channel_id": channel_id}
-    return [_method(row) for row in connection.execute(_OF_CHANNEL, asked)]
+    return [_method(row) for row in _OF_CHANNEL.ask(connection, **asked)]
+
+
+def editions(connection: Connection, merchant_id: str, channel_id: str) -> Editions:
+    """In which edition a channel has which methods: as long as these are equal, so are they."""
+    asked = {"merchant_id": merchant_id, "channel_id": channel_id}
+    return _EDITIONS.rows(connection, **asked)
 
 
 def list_methods(  # noqa: PLR0917  (a channel's list, and where in it)
@@ -104,22 +116,7 @@ def _row(found: Method) -> dict[str, Any]:
 
 
 def _method(row: Any) -> Method:
-    return Method(
-        key=MethodKey(row.merchant_id, row.channel_id, row.method_id),
-        name=row.name,
-        kind=FulfillmentKind(row.kind),
-        outlet_id=row.outlet_id,
-        enabled=row.enabled,
-        disabled_reason=row.disabled_reason,
-        position=row.position,
-        terms=_parsed(row.terms),
-        version=row.version,
-        create_time=row.create_time,
-        update_time=row.update_time,
-    )
-
-
-@lru_cache(maxsize=10_000)
-def _parsed(text: str) -> Terms:
-    """Kept, since every quote reads all methods of its channel."""
-    return _TERMS.validate_json(text)
+    found = dict(zip(SHIPPING_METHODS.c.keys(), row, strict=True))
+    key = MethodKey(*(found.pop(name) for name in _METHOD_KEY))
+    kind, terms = FulfillmentKind(found.pop("kind")), _TERMS.validate_json(found.pop("terms"))
+    return Method(key=key, kind=kind, terms=terms, **found)

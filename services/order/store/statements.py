@@ -1,16 +1,16 @@
 """Statements on any table, in bulk."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import namedtuple
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import BigInteger, ColumnElement, Connection, Row, Select, Table
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, Table
 
 from services.chassis.plumbing import EPOCH, UtcTime
-from services.chassis.statements import Lookup, among, keys
+from services.chassis.statements import Lookup, among, append, keys, update
 from services.order.rules.order import PUT_OFF_MAX
 
 Key = tuple[str, ...]
@@ -45,48 +45,55 @@ def paged(query: Select[Any], columns: Sequence[ColumnElement[Any]], page: Page)
     return query.order_by(*(column.desc() for column in columns)).limit(page.count)
 
 
-def due(table: Table, now: datetime) -> Select[Any]:
-    """The rows of orders or sales that are due and that nobody has taken."""
-    return sa.select(table).where(_is_due(table, now, now + PUT_OFF_MAX))
+class Shape:
+    """What rows of a table are read as: by the names of its columns, but for those left out."""
+
+    def __init__(self, table: Table, *left_out: str) -> None:
+        self.columns = [column for column in table.c if column.name not in left_out]
+        names = [column.name for column in self.columns]
+        self.row: Callable[[Iterable[Any]], Any] = namedtuple(table.name, names)._make  # type: ignore[attr-defined]
 
 
-def _is_due(table: Table, now: Any, far: Any) -> ColumnElement[bool]:
-    due_time, lease_time = table.c.due_time, table.c.lease_time
-    free = sa.or_(lease_time.is_(None), lease_time <= now, lease_time > far)
-    return sa.and_(sa.or_(due_time <= now, due_time > far), free)
+class Claims:
+    """Finds rows of orders or of sales that are due, and takes them; `names` is the table's key."""
 
+    def __init__(self, table: Table, names: Sequence[str], shape: Shape) -> None:
+        now, far = (sa.bindparam(name, type_=UtcTime) for name in ("now", "far"))
+        due_time, lease_time = table.c.due_time, table.c.lease_time
+        free = sa.or_(lease_time.is_(None), lease_time <= now, lease_time > far)
+        due = sa.and_(sa.or_(due_time <= now, due_time > far), free)
+        self._names = names
+        self._shape = shape
+        self._any = Lookup(sa.select(sa.literal_column("1")).where(due).limit(1))
+        self._longest = Lookup(
+            sa.select(*shape.columns)
+            .where(due)
+            .order_by(due_time)
+            .limit(sa.bindparam("count"))
+            .with_for_update(skip_locked=True)
+        )
+        self._take = (
+            sa.update(table)
+            .where(among(keys(), *(table.c[name] for name in names)))
+            .values(lease_time=sa.bindparam("until"))
+        )
 
-def is_due(connection: Connection, table: Table, now: datetime) -> bool:
-    """Whether there is a row that `claim` would take."""
-    return bool(_any_due(table).rows(connection, now=now, far=now + PUT_OFF_MAX))
+    def is_due(self, connection: Connection, now: datetime) -> bool:
+        """Whether there is a row that `claim` would take: of any merchant."""
+        return bool(self._any.rows(connection, now=now, far=now + PUT_OFF_MAX))
 
-
-@cache
-def _any_due(table: Table) -> Lookup:
-    """Whether anything is due: a process runs the orders of every merchant."""
-    now, far = (sa.bindparam(name, type_=UtcTime) for name in ("now", "far"))
-    return Lookup(sa.select(sa.literal_column("1")).where(_is_due(table, now, far)).limit(1))
-
-
-def claim(
-    connection: Connection,
-    table: Table,
-    names: Sequence[str],
-    *,
-    now: datetime,
-    lease_time: datetime,
-    count: int,
-) -> Sequence[Row[Any]]:
-    """Takes up to `count` due rows until `lease_time`, past those that another process is taking;
-    the longest due first. `names` is the table's key.
-    """
-    query = due(table, now).order_by(table.c.due_time).limit(count)
-    rows = connection.execute(query.with_for_update(skip_locked=True)).all()
-    if rows:
-        found = [tuple(getattr(row, name) for name in names) for row in rows]
-        taken = sa.update(table).where(among(keys(), *(table.c[name] for name in names)))
-        connection.execute(taken.values(lease_time=lease_time), {"keys": found})
-    return rows
+    def claim(
+        self, connection: Connection, *, now: datetime, lease_time: datetime, count: int
+    ) -> Sequence[Any]:
+        """Takes up to `count` due rows until `lease_time`, past those that another process is
+        taking; the longest due first.
+        """
+        found = self._longest.rows(connection, now=now, far=now + PUT_OFF_MAX, count=count)
+        rows = list(map(self._shape.row, found))
+        if rows:
+            taken = [tuple(getattr(row, name) for name in self._names) for row in rows]
+            connection.execute(self._take, {"keys": taken, "until": lease_time})
+        return rows
 
 
 def save(
@@ -96,22 +103,17 @@ def save(
     rows: Sequence[Mapping[str, Any]],
     known: Collection[Key],
 ) -> None:
-    """Inserts rows, and updates those whose key is `known`. All rows have the same columns."""
-    new = [row for row in rows if tuple(row[name] for name in names) not in known]
-    old = [row for row in rows if tuple(row[name] for name in names) in known]
-    if new:
-        connection.execute(sa.insert(table), new)
-    if old:
-        key = [table.c[name] == sa.bindparam(f"of_{name}") for name in names]
-        columns = [name for name in old[0] if name not in names]
-        update = sa.update(table).where(*key).values({n: sa.bindparam(n) for n in columns})
-        connection.execute(
-            update,
-            [
-                {f"of_{name}": row[name] for name in names} | {n: row[n] for n in columns}
-                for row in old
-            ],
-        )
+    """Inserts rows, and updates those whose key is `known`. New rows all have the same columns."""
+    new: list[Mapping[str, Any]] = []
+    old: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if tuple(row[name] for name in names) not in known:
+            new.append(row)
+        elif len(row) > len(names):
+            old.setdefault(tuple(row), []).append(row)
+    append(connection, table, new)
+    for same in old.values():
+        update(connection, table, same)
 
 
 def delete(

@@ -19,7 +19,7 @@ UNPOSTED = text("origin = 2 AND posted_revision < revision")
 TROUBLED = text("post_error <> '' OR stock_error <> '' OR difference <> 'null'")
 """Sales that somebody should look at: few of many."""
 
-WAITING = text("waiting_reason <> ''")
+WAITING = text("waiting_reason > ''")
 """Orders that cannot go on now: few of many."""
 
 GOING = text("state < 6")
@@ -47,7 +47,14 @@ class OrderRow(Row, table=True):
         ),
         Index(None, "merchant_id", "email", "create_time"),
         Index(None, "merchant_id", "customer_id", "create_time"),
-        Index(None, "merchant_id", "waiting_reason", "waiting_key"),
+        Index(
+            "ix_orders_reason",
+            "merchant_id",
+            "waiting_reason",
+            "waiting_key",
+            sqlite_where=WAITING,
+            postgresql_where=WAITING,
+        ),
         Index(None, "due_time"),
         Index(
             "ix_orders_waiting",
@@ -89,6 +96,8 @@ class OrderRow(Row, table=True):
     waiting_message: str
     attempts: int
     next_try_time: datetime | None = Field(sa_type=UtcTime)
+    wait_time: datetime | None = Field(sa_type=UtcTime)
+    """Since when it waits for its reason; NULL when it does not, and for older rows."""
     awaited: str
     due_time: datetime | None = Field(sa_type=UtcTime)
     lease_time: datetime | None = Field(sa_type=UtcTime)
@@ -113,6 +122,10 @@ class OrderRow(Row, table=True):
     refunded: str = Field(sa_column_kwargs={"server_default": "null"})
     store_update: str = Field(sa_column_kwargs={"server_default": "null"})
     """What the store does not show yet and should, JSON."""
+    document_message: bytes | None
+    """The document as a message, without its source, for lists and for stores that tell it again;
+    NULL while there is none, and for older rows.
+    """
 
 
 class SourceDocumentRow(Row, table=True):
@@ -227,6 +240,21 @@ class RefusedSaleRow(Row, table=True):
     refuse_time: datetime = Field(sa_type=UtcTime)
 
 
+class RefusedUpdateRow(Row, table=True):
+    """What a store refused to show of an order. It counts while the order's `store_update` is the
+    same; what does not count any more stays until the store refuses something again.
+    """
+
+    __tablename__ = "refused_updates"
+
+    merchant_id: str = Field(primary_key=True)
+    channel_id: str = Field(primary_key=True)
+    order_id: str = Field(primary_key=True)
+    store_update: str
+    message: str
+    refuse_time: datetime = Field(sa_type=UtcTime)
+
+
 class FulfillmentRow(Row, table=True):
     """A fulfillment; its lines are JSON."""
 
@@ -285,5 +313,6 @@ AWAITED_ITEMS = Row.metadata.tables["awaited_items"]
 SALES = Row.metadata.tables["sales"]
 PAYMENTS = Row.metadata.tables["sale_payments"]
 REFUSED_SALES = Row.metadata.tables["refused_sales"]
+REFUSED_UPDATES = Row.metadata.tables["refused_updates"]
 FULFILLMENTS = Row.metadata.tables["fulfillments"]
 SHIPPING_METHODS = Row.metadata.tables["shipping_methods"]

@@ -1,8 +1,13 @@
 """Orders as messages."""
 
+from datetime import datetime
+
 from services.order.rules.accounting import Account, Asked, AskedLine, StoreUpdate
+from services.order.rules.document import FulfillmentStatus, PaymentStatus
 from services.order.rules.filters import Filters
+from services.order.rules.listed import Listed, listed
 from services.order.rules.order import Order, OrderKey
+from services.order.rules.refused import RefusedUpdate
 from services.order.rules.return_sales import return_keys
 from services.order.wire.documents import document_message
 from services.order.wire.scalars import (
@@ -25,7 +30,8 @@ def order_key(
     | pb.GetOrderRequest
     | pb.RetryOrderRequest
     | pb.CancelOrderRequest
-    | pb.RefundOrderRequest,
+    | pb.RefundOrderRequest
+    | pb.ReportStoreUpdateRefusedRequest,
 ) -> OrderKey:
     """Which order a request is about."""
     return OrderKey(merchant_id, request.channel_id, request.order_id)
@@ -53,33 +59,67 @@ def order_filters(request: pb.ListOrdersRequest) -> Filters:
 
 def order_message(order: Order, source_document: str = "") -> pb.Order:
     """An order as a message."""
-    waiting, reservation = order.waiting, order.reservation
-    if order.document:
-        ordered = document_message(order.document, source_document)
+    message = listed_message(listed(order))
+    message.document.source_document = source_document
+    return message
+
+
+def listed_message(found: Listed) -> pb.Order:
+    """An order as a list shows it."""
+    message = _order_message(found)
+    if isinstance(found.document, bytes):
+        message.document.MergeFromString(found.document)
+    elif found.document:
+        message.document.CopyFrom(document_message(found.document))
     else:
-        ordered = pb.OrderDocument(order_id=order.key.order_id)
-    return pb.Order(
-        channel_id=order.key.channel_id,
-        document=ordered,
-        state=pb.OrderState.ValueType(order.state),
-        waiting_reason=errors_pb2.ErrorReason.Value(f"ERROR_REASON_{waiting.reason}")
-        if waiting
-        else errors_pb2.ERROR_REASON_UNSPECIFIED,
-        waiting_message=waiting.message if waiting else "",
-        attempts=waiting.attempts if waiting else 0,
-        next_try_time=time_message(waiting.next_try_time if waiting else None),
-        customer_id=order.buyer.customer_id if order.buyer else "",
-        reservation_id=reservation.reservation_id if reservation else "",
-        sale_id=order.sale_id,
-        create_time=time_message(order.create_time),
-        update_time=time_message(order.update_time),
-        sync_time=time_message(order.sync_time),
-        cancel_time=time_message(order.cancel_time),
-        cancel_reason=order.cancel_reason,
-        paid=money_message(order.paid),
-        refunded=money_message(order.refunded),
-        store_update=_store_update_message(order.store_update),
+        message.document.order_id = found.key.order_id
+    return message
+
+
+def known_message(found: Listed, told: pb.OrderDocument) -> pb.Order | None:
+    """An order that is told just as it is known, but for its source; None where it is not."""
+    if found.document is None:
+        return None
+    kept = found.document
+    if not isinstance(kept, bytes):
+        kept = kept_message(document_message(kept))
+    if kept != kept_message(told):
+        return None
+    message = _order_message(found)
+    message.document.CopyFrom(told)
+    return message
+
+
+def kept_message(document: pb.OrderDocument) -> bytes:
+    """A document without its source as it is kept beside its order."""
+    return document.SerializeToString(deterministic=True)
+
+
+def _order_message(found: Listed) -> pb.Order:
+    """All but the document."""
+    message = pb.Order(
+        channel_id=found.key.channel_id,
+        state=pb.OrderState.ValueType(found.state),
+        customer_id=found.customer_id,
+        reservation_id=found.reservation_id,
+        sale_id=found.sale_id,
+        create_time=time_message(found.create_time),
+        update_time=time_message(found.update_time),
+        sync_time=time_message(found.sync_time),
+        cancel_time=time_message(found.cancel_time),
+        cancel_reason=found.cancel_reason,
+        paid=money_message(found.paid),
+        refunded=money_message(found.refunded),
+        store_update=_store_update_message(found.store_update),
     )
+    if found.waiting_reason:
+        reason = errors_pb2.ErrorReason.Value(f"ERROR_REASON_{found.waiting_reason}")
+        message.waiting_reason = reason
+        message.waiting_message = found.waiting_message
+        message.attempts = found.attempts
+        if found.next_try_time:
+            message.next_try_time.CopyFrom(time_message(found.next_try_time))
+    return message
 
 
 def whole_order_message(order: Order, source_document: str = "") -> pb.Order:
@@ -121,6 +161,18 @@ def _store_update_message(found: StoreUpdate | None) -> pb.StoreUpdate | None:
         fulfillment_status=pb.FulfillmentStatus.ValueType(found.fulfillment_status),
         tracking_number=found.tracking_number,
     )
+
+
+def refused_update(
+    request: pb.ReportStoreUpdateRefusedRequest, key: OrderKey, now: datetime
+) -> RefusedUpdate:
+    """What a store refuses to show of an order."""
+    told = request.update
+    payment_status = PaymentStatus(told.payment_status) if told.payment_status else None
+    update = StoreUpdate(
+        payment_status, FulfillmentStatus(told.fulfillment_status), told.tracking_number
+    )
+    return RefusedUpdate(key, update, request.message, now)
 
 
 def asked(request: pb.RefundOrderRequest) -> Asked:

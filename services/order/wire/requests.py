@@ -6,11 +6,11 @@ it may be sent any number of times.
 
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from urllib.parse import quote
 
 from services.order.rules.document import Document
+from services.order.rules.moved import Told
 from services.order.rules.order import Allocation, FoundItem, Hold, OrderKey, Reservation
-from services.order.rules.sale import Channel, FulfillmentPolicy, PostingPolicy, Sale
+from services.order.rules.sale import Channel, FulfillmentPolicy, PostingPolicy, Sale, joined
 from services.order.rules.stock import StockChange
 from services.order.wire.scalars import quantity, quantity_text, time_message
 from services.order.wire.shipping import storefront
@@ -19,16 +19,19 @@ from tillbridge.catalog.v1 import events_pb2 as catalog_events_pb2
 from tillbridge.customer.v1 import customer_pb2
 from tillbridge.customer.v1 import events_pb2 as customer_events_pb2
 from tillbridge.errors.v1 import errors_pb2
+from tillbridge.events.v1 import events_pb2
 from tillbridge.inventory.v1 import channels_pb2, inventory_pb2
 from tillbridge.inventory.v1 import events_pb2 as inventory_events_pb2
 
 REQUEST_ID_MAX = 128
 CAUSE_MAX = 200
+_CAUSE = "order "
+"""What a hold is for begins so; the id of its order follows."""
 
 
 def request_id(*names: str) -> str:
     """The id of a request that is derived from these names, and from nothing else."""
-    text = "/".join(quote(name, safe="") for name in names)
+    text = joined(names)
     if len(text) <= REQUEST_ID_MAX:
         return text
     return f"{names[0]}/{blake2b(text.encode(), digest_size=32).hexdigest()}"
@@ -99,7 +102,7 @@ def reserve_stock(key: OrderKey, hold: Hold) -> inventory_pb2.ReserveStockReques
             for line, item_id in lines
         ],
         outlet_id=hold.outlet_id,
-        cause=f"order {key.order_id}",
+        cause=f"{_CAUSE}{key.order_id}",
     )
 
 
@@ -121,6 +124,17 @@ def reservation(message: inventory_pb2.Reservation) -> Reservation:
             for part in message.allocations
         ),
     )
+
+
+def reservation_told(event: events_pb2.Event) -> tuple[OrderKey, Told] | None:
+    """What inventory tells of a hold, and its order; None of what is not held for one."""
+    changed = inventory_events_pb2.ReservationChanged()
+    if not event.data.Unpack(changed) or not changed.reservation.cause.startswith(_CAUSE):
+        return None
+    told = changed.reservation
+    key = OrderKey(event.merchant_id, told.channel_id, told.cause.removeprefix(_CAUSE))
+    held = told.state == inventory_pb2.RESERVATION_STATE_HELD
+    return key, Told(reservation(told), held, changed.incident_id, event.cursor)
 
 
 def release_reservation(

@@ -1,7 +1,8 @@
 """Quantities, amounts and times."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from typing import overload
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -15,7 +16,7 @@ UNITS_MAX = 9_000_000_000
 """The largest amount, so that it fits a column in billionths."""
 
 _CURRENCY = re.compile(r"[A-Z]{3}")
-_SECOND = timedelta(seconds=1)
+_DAY_S = 86_400
 
 
 def quantity(text: str, field: str) -> int:
@@ -24,6 +25,8 @@ def quantity(text: str, field: str) -> int:
     Raises:
         DomainError: INVALID_FIELD when it is zero.
     """
+    if text.isdecimal() and text.strip("0"):
+        return int(text) * 1000
     sign = -1 if text.startswith("-") else 1
     whole, _, fraction = text.removeprefix("-").partition(".")
     thousandths = int(whole) * 1000 + int(fraction.ljust(3, "0"))
@@ -50,13 +53,14 @@ def money(message: MoneyMessage, field: str) -> Money:
     Raises:
         DomainError: INVALID_FIELD.
     """
-    if not _CURRENCY.fullmatch(message.currency_code):
+    code, units, nanos = message.currency_code, message.units, message.nanos
+    if not _CURRENCY.fullmatch(code):
         raise invalid(f"{field}.currency_code", "must be three capital letters of ISO 4217")
-    if abs(message.units) > UNITS_MAX:
+    if not -UNITS_MAX <= units <= UNITS_MAX:
         raise invalid(f"{field}.units", f"must lie between -{UNITS_MAX} and {UNITS_MAX}")
-    if abs(message.nanos) >= NANOS or message.units * message.nanos < 0:
+    if not -NANOS < nanos < NANOS or units * nanos < 0:
         raise invalid(f"{field}.nanos", "must be below one unit, with the sign of units")
-    return Money(message.currency_code, message.units * NANOS + message.nanos)
+    return Money(code, units * NANOS + nanos)
 
 
 def optional_money(message: Message, name: str, field: str) -> Money | None:
@@ -72,9 +76,11 @@ def money_message(amount: Money | None) -> MoneyMessage | None:
     """An amount as a message; None stays None."""
     if amount is None:
         return None
-    sign = -1 if amount.amount_nanos < 0 else 1
-    units, nanos = divmod(abs(amount.amount_nanos), NANOS)
-    return MoneyMessage(currency_code=amount.currency_code, units=sign * units, nanos=sign * nanos)
+    if amount.amount_nanos < 0:
+        units, nanos = divmod(-amount.amount_nanos, NANOS)
+        return MoneyMessage(currency_code=amount.currency_code, units=-units, nanos=-nanos)
+    units, nanos = divmod(amount.amount_nanos, NANOS)
+    return MoneyMessage(currency_code=amount.currency_code, units=units, nanos=nanos)
 
 
 def time(message: Timestamp, field: str) -> datetime:
@@ -98,10 +104,19 @@ def optional_time(message: Message, name: str, field: str) -> datetime | None:
     return time(getattr(message, name), field) if message.HasField(name) else None
 
 
+@overload
+def time_message(moment: datetime) -> Timestamp: ...
+
+
+@overload
+def time_message(moment: datetime | None) -> Timestamp | None: ...
+
+
 def time_message(moment: datetime | None) -> Timestamp | None:
     """A time as a message; None stays None."""
     if moment is None:
         return None
     # By hand, since Timestamp.FromDatetime takes five times as long.
-    seconds, rest = divmod(moment - EPOCH, _SECOND)
-    return Timestamp(seconds=seconds, nanos=rest.microseconds * 1000)
+    since = moment - EPOCH
+    seconds = since.days * _DAY_S + since.seconds
+    return Timestamp(seconds=seconds, nanos=since.microseconds * 1000)

@@ -3,13 +3,14 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from google.type.date_pb2 import Date
 from google.type.timeofday_pb2 import TimeOfDay
 
 from services.chassis.errors import invalid
-from services.order.rules.checkout import Cart, CartLine, Option, Quote, Short, Stock, Unavailable
+from services.order.rules.checkout import Cart, CartLine, Quote, Short, Stock, Unavailable
 from services.order.rules.document import NANOS, Address, FulfillmentKind
 from services.order.rules.pickup import DAY_S, Hours, Opening
 from services.order.rules.rates import PERCENT_PARTS, Basis, Rate, Rates, Row, Table
@@ -282,17 +283,22 @@ def cart(request: pb.QuoteCheckoutRequest, item_ids: Mapping[int, str]) -> Cart:
     """
     return Cart(
         tuple(
-            CartLine(
-                line.item_id or item_ids[index],
-                line.sku or line.item_id,
-                quantity(line.quantity, f"lines[{index}].quantity"),
-                money(line.unit_price, f"lines[{index}].unit_price"),
-                _decimal(line.weight_kg, MILLIONTHS) if line.weight_kg else 0,
-            )
+            _cart_line(line, f"lines[{index}]", item_ids.get(index, ""))
             for index, line in enumerate(request.lines)
         ),
         _address(request.address) if request.HasField("address") else None,
         optional_money(request, "discount", "discount"),
+    )
+
+
+def _cart_line(line: pb.CartLine, field: str, found: str) -> CartLine:
+    item_id, weight = line.item_id, line.weight_kg
+    return CartLine(
+        item_id or found,
+        line.sku or item_id,
+        quantity(line.quantity, f"{field}.quantity"),
+        money(line.unit_price, f"{field}.unit_price"),
+        _decimal(weight, MILLIONTHS) if weight else 0,
     )
 
 
@@ -345,29 +351,34 @@ def stock(answer: inventory_pb2.GetAvailabilityResponse, item_ids: Sequence[str]
     )
 
 
+@lru_cache(maxsize=10_000)
 def _thousandths(text: str) -> int:
-    return int(text) * 1000 if text.isdecimal() else _decimal(text, 1000)
+    """Kept, since stocks are mostly what they were at the last quote, or like each other."""
+    return _decimal(text, 1000)
 
 
 def quote_message(found: Quote, stock: Stock) -> pb.QuoteCheckoutResponse:
     """What a buyer may choose, and what not."""
-    return pb.QuoteCheckoutResponse(
-        options=[_option(one) for one in found.options],
+    message = pb.QuoteCheckoutResponse(
         unavailable=[_unavailable(one) for one in found.unavailable],
         stock_time=time_message(stock.read_time),
     )
-
-
-def _option(found: Option) -> pb.CheckoutOption:
-    return pb.CheckoutOption(
-        method_id=found.method.key.method_id,
-        name=found.method.name,
-        kind=order_pb2.FulfillmentKind.ValueType(found.method.kind),
-        outlet_id=found.outlet_id,
-        price=money_message(found.price),
-        ready_time=time_message(found.ready_time),
-        instruction=found.method.terms.instruction,
-    )
+    # Many methods need the same time.
+    times = {moment: time_message(moment) for moment in {one.ready_time for one in found.options}}
+    for method, outlet_id, price, ready_time in found.options:
+        option = message.options.add(
+            method_id=method.key.method_id,
+            name=method.name,
+            kind=order_pb2.FulfillmentKind.ValueType(method.kind),
+            outlet_id=outlet_id,
+            instruction=method.terms.instruction,
+        )
+        # In place: a message that is handed over is copied.
+        option.ready_time.CopyFrom(times[ready_time])
+        cost = option.price
+        cost.currency_code = price.currency_code
+        cost.units, cost.nanos = divmod(price.amount_nanos, NANOS)
+    return message
 
 
 def _unavailable(found: Unavailable) -> pb.UnavailableOption:
