@@ -40,7 +40,7 @@ LEARN_S_MAX = 2.0
 
 SALES_AT_ONCE = 8
 MESSAGE_LENGTH_MAX = 4000
-HOUR_S = 3600
+HOUR_S = 3600.0
 
 Item = TypeVar("Item", bound=Message)
 
@@ -138,12 +138,13 @@ class Inward:
 
     async def places(self) -> None:
         """Takes outlets and registers that are not known here yet. An outlet is told again once an
-        hour, so that it can say when it was last synced (SOR-04).
+        hour, so that it can say when it was last synced (SOR-04), and as often as it takes not to
+        be held for silent when nothing moves there (BEY-12).
         """
-        hour = int(self._clock() // HOUR_S)
+        period = int(self._clock() // await self._told_every_s())
         for outlet in await self._pos.outlets():
             request = channels_pb2.CreateOutletRequest(outlet=outlet, cause=self._source)
-            request.request_id = request_id(f"{self._source}/outlet", hour, body=request)
+            request.request_id = request_id(f"{self._source}/outlet", period, body=request)
             create = self._owners.channels.CreateOutlet
             await self._unless_known(create, request, "outlet", outlet.outlet_id)
         for register in await self._pos.registers():
@@ -151,6 +152,18 @@ class Inward:
             creation.request_id = request_id(f"{self._source}/register", body=creation)
             create_register = self._owners.channels.CreateRegister
             await self._unless_known(create_register, creation, "register", register.register_id)
+
+    async def _told_every_s(self) -> float:
+        """A quarter of what any of the merchant's channels takes for silence, an hour at most."""
+        found = [HOUR_S]
+        request = channels_pb2.ListChannelsRequest(page_size=1000)
+        while True:
+            page = await self._owners.call(self._owners.channels.ListChannels, request)
+            limits = (channel.policies.silent_after_s for channel in page.channels)
+            found += [limit / 4 for limit in limits if limit]
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return min(found)
 
     async def _unless_known(
         self, method: Callable[..., Awaitable[Message]], request: Message, kind: str, name: str

@@ -48,6 +48,7 @@ class PlatformError(Exception):
         untouched: whether the call certainly had no effect, so that even a creation may be sent
             again.
         retry_after_s: how long it asked to wait; 0 when it did not.
+        answer: what it said, the same of whatever it was asked; empty when it said nothing.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class PlatformError(Exception):
         transient: bool = False,
         untouched: bool = False,
         retry_after_s: float = 0,
+        answer: str = "",
     ) -> None:
         super().__init__(message)
         self.platform = platform
@@ -68,6 +70,7 @@ class PlatformError(Exception):
         self.transient = transient
         self.untouched = untouched
         self.retry_after_s = retry_after_s
+        self.answer = answer
 
 
 class Bucket:
@@ -276,14 +279,16 @@ class PlatformClient:
             code, message = self._error_of(parse_json(text))
         except ValueError:
             code, message = "", text[:200]
+        answer = f"{status} {code} {message}".strip()
         return PlatformError(
             self.platform,
-            f"{method} {path} answered {status} {code} {message}".strip(),
+            f"{method} {path} answered {answer}",
             status=status,
             code=code,
             transient=status in (408, 429) or status >= httpx.codes.INTERNAL_SERVER_ERROR,
             untouched=status == httpx.codes.TOO_MANY_REQUESTS,
             retry_after_s=wait_s,
+            answer=answer,
         )
 
 

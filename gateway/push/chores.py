@@ -16,6 +16,7 @@ PAUSE_S = 0.2
 PAUSE_S_MAX = 30.0
 LOOK_S_MAX = 1.0
 AT_ONCE = 8
+COMPLAINT_LENGTH_MAX = 4000
 
 Failures: TypeAlias = Mapping[str, Exception]
 
@@ -105,6 +106,14 @@ def is_transient(error: Exception) -> bool:
     if isinstance(error, PlatformError | DomainError):
         return error.transient
     return False
+
+
+def complaint(error: Exception) -> str:
+    """What a platform complains of: the same words for the same thing, so that they can be counted
+    (BEY-09).
+    """
+    said = error.answer if isinstance(error, PlatformError) else ""
+    return (said or str(error) or type(error).__name__)[:COMPLAINT_LENGTH_MAX]
 
 
 async def one_by_one(

@@ -3,15 +3,16 @@ the store should show of them is written there.
 """
 
 from collections.abc import AsyncIterator, Sequence
+from uuid import uuid4
 
 import structlog
 
 from gateway.ecom import Store
 from gateway.owners import Owners
 from gateway.platform import PlatformError
-from gateway.push.chores import Failures, Turns, one_by_one
+from gateway.push.chores import Failures, Turns, complaint, is_transient, one_by_one
 from gateway.push.shelves import Shelves
-from gateway.records import request_id
+from gateway.records import BadRecordError, request_id
 from services.chassis import failpoints
 from tillbridge.order.v1 import order_pb2
 
@@ -72,7 +73,7 @@ class OrderFetch:
         that shows it ends it. The store's own word about that write says nothing new then (BEY-16).
 
         Raises:
-            PlatformError: the store does not show it yet, or cannot be reached.
+            PlatformError: the store does not show it yet, refuses to, or cannot be reached.
         """
         async with self._turns.of(order_id):
             update = await self._unshown(order_id)
@@ -80,18 +81,29 @@ class OrderFetch:
                 return
             try:
                 await self._store.show_order(order_id, update)
-            except PlatformError as error:
-                if error.status != 404:
-                    raise
-                log.warning(
-                    "no order to write to", channel_id=self._shelves.channel_id, id=order_id
-                )
-                return
+            except (BadRecordError, PlatformError) as error:
+                if not is_transient(error):
+                    await self._report(order_id, update, error)
+                raise
             news = await self._ingest(order_id)
             if not news and await self._unshown(order_id) == update:
                 # Written in the second of the change before it, which is as old as that then.
                 message = f"order {order_id} does not show what was written"
                 raise PlatformError(self._shelves.channel_id, message, transient=True)
+
+    async def _report(self, order_id: str, update: order_pb2.StoreUpdate, error: Exception) -> None:
+        """Lets the order service keep that the store refuses to show an order so (BEY-09)."""
+        gone = isinstance(error, PlatformError) and error.status == 404
+        await self._owners.call(
+            self._owners.orders.ReportStoreUpdateRefused,
+            order_pb2.ReportStoreUpdateRefusedRequest(
+                request_id=f"unshown/{uuid4()}",
+                channel_id=self._shelves.channel_id,
+                order_id=order_id,
+                update=update,
+                message="the store has no such order" if gone else complaint(error),
+            ),
+        )
 
     async def _unshown(self, order_id: str) -> order_pb2.StoreUpdate | None:
         request = order_pb2.GetOrderRequest(channel_id=self._shelves.channel_id, order_id=order_id)

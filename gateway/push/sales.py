@@ -6,7 +6,7 @@ from uuid import uuid4
 from gateway.owners import Owners
 from gateway.platform import PlatformError
 from gateway.pos import PointOfSale, SaleToPost
-from gateway.push.chores import Failures, Turns, is_transient, one_by_one
+from gateway.push.chores import Failures, Turns, complaint, is_transient, one_by_one
 from gateway.records import BadRecordError
 from services.chassis import failpoints
 from services.chassis.errors import DomainError
@@ -18,7 +18,6 @@ PAGE_SIZE = 200
 SWEPT_MAX = 5_000
 """How many sales that were not posted a sweep looks at, the newest first."""
 
-ERROR_LENGTH_MAX = 4000
 MERGES_MAX = 100
 """How far a profile that was merged into another one is followed."""
 
@@ -97,7 +96,7 @@ class SalePosting:
             failpoints.at("push.sale.posted")
         except (BadRecordError, PlatformError) as error:
             if not is_transient(error):
-                await self._report(sale, error=str(error)[:ERROR_LENGTH_MAX])
+                await self._report(sale, error=complaint(error))
             raise
         await self._report(sale, pos_version=version)
         self._in_doubt.discard(sale_id)

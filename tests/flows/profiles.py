@@ -208,6 +208,21 @@ class Shop:
         if self.profile != "RETAIL_X_ECWID":
             await self.connect_outlets("main")
 
+    async def what_if_it_leaves(self) -> str:
+        """What would become of the methods if Harbour were disconnected, where it may be."""
+        if self.profile == "RETAIL_X_ECWID":
+            return "it never feeds the channel"
+        asked = channels_pb2.SetConnectedOutletsRequest(
+            channel_id=self.channel_id, outlet_ids=["main"], validate_only=True
+        )
+        then = (await self.call(self.owners.channels.SetConnectedOutlets, asked)).channel
+        request = shipping_pb2.PreviewShippingMethodsRequest(
+            channel_id=self.channel_id, connected_outlet_ids=then.connected_outlet_ids
+        )
+        found = await self.owners.call(self.shipping.PreviewShippingMethods, request)
+        off = [f"{one.method_id} is switched off" for one in found.disabled]
+        return ", ".join(off + [f"{one.method_id} stays" for one in found.kept])
+
     async def come_back(self) -> None:
         """Harbour is connected again, where it may be."""
         if self.profile != "RETAIL_X_ECWID":
@@ -363,6 +378,8 @@ async def play(shop: Shop) -> Steps:
     await shop.refund("A")
     note("Order A comes back to Main, and its money is given back", await shop.account("A"))
     note("Levels then", await shop.on_hand())
+    what_if = await shop.what_if_it_leaves()
+    note("If Harbour were disconnected, of the pickup methods", what_if)
     await shop.count("main", 0)
     await shop.leave()
     note("Main is sold out, and Harbour is disconnected. The store shows", await online())

@@ -21,6 +21,7 @@ from tests.flows.profiles import PAGE, configured, played, table
 @pytest.mark.rule("INV-12")
 @pytest.mark.rule("SHP-02")
 @pytest.mark.rule("SHP-05")
+@pytest.mark.rule("BEY-03")
 @pytest.mark.rule("BEY-13")
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 async def test_one_scenario_under_each_profile(postgres: str, tmp_path: Path, kind: str) -> None:

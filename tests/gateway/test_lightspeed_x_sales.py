@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.pos import SaleToPost
@@ -238,6 +238,7 @@ def worth_of(body: Record) -> tuple[Decimal, Decimal]:
     return total, tax
 
 
+@settings(deadline=None)
 @given(documents(), st.integers(1, 999))
 def test_what_is_posted_always_adds_up_to_the_cent(document: Document, part: int) -> None:
     first = document.lines[0]

@@ -9,6 +9,7 @@ import pytest
 from services.chassis.errors import DomainError
 from tests.gateway.installation import MUG, Installation, gateway, installation
 from tests.harness import eventually
+from tillbridge.attention.v1 import attention_pb2
 from tillbridge.catalog.v1 import catalog_pb2
 from tillbridge.order.v1 import fulfillment_pb2, order_pb2
 from tillbridge.order.v1.fulfillment_pb2_grpc import FulfillmentServiceStub
@@ -162,3 +163,31 @@ async def test_an_order_canceled_or_refunded_here_is_so_in_its_store(
         await quiet(shop_open, order_id)
     order = await order_of(shop_open, refunded)
     assert (order.refunded, len(order.return_sale_ids)) == (total, 1)
+
+
+@pytest.mark.rule("BEY-09")
+async def test_what_the_store_refuses_for_good_waits_for_somebody(shop_open: Installation) -> None:
+    order_id = await shop_open.order(MUG, 1, paymentStatus="PAID")
+
+    async def posted() -> bool:
+        order = await order_of(shop_open, order_id)
+        return order.state == order_pb2.ORDER_STATE_POSTED
+
+    await told(posted)
+    (await shop_open.store_api.delete(f"orders/{order_id}")).raise_for_status()
+    await handed_over(shop_open, order_id, "1Z 999")
+    refused = attention_pb2.ATTENTION_CAUSE_STORE_UPDATE_REFUSED
+    owners = shop_open.owners
+
+    async def waits() -> bool:
+        listing = order_pb2.ListAttentionRequest()
+        groups = (await owners.call(owners.orders.ListAttention, listing)).groups
+        found = [(one.key, list(one.examples)) for one in groups if one.cause == refused]
+        return found == [("the store has no such order", [f"{shop_open.channel_id}/{order_id}"])]
+
+    await told(waits)
+    retry = order_pb2.RetryOrdersRequest(
+        request_id="again", cause=refused, key="the store has no such order"
+    )
+    assert (await owners.call(owners.orders.RetryOrders, retry)).retried_count == 1
+    await told(waits)  # it is tried again, and refused again

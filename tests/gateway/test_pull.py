@@ -406,6 +406,26 @@ async def test_an_unknown_outlet_is_made_known_first(scripted: Scripted) -> None
     assert "CreateOutlet" in methods(backends["inventory"])
 
 
+def outlets_told(backends: dict[str, Backend]) -> list[channels_pb2.CreateOutletRequest]:
+    """What was told of outlets."""
+    calls = backends["inventory"].calls
+    return [call.request for call in calls if call.method == "CreateOutlet"]
+
+
+@pytest.mark.rule("BEY-12")
+async def test_a_quiet_outlet_is_told_again_before_it_counts_as_silent(scripted: Scripted) -> None:
+    inward, backends, till = scripted
+    channels = [channels_pb2.Channel(channel_id=f"ch-{number}") for number in range(3)]
+    for channel, after_s in zip(channels, (0, 40_000, 600), strict=True):
+        channel.policies.silent_after_s = after_s
+    answer = channels_pb2.ListChannelsResponse(channels=channels)
+    backends["inventory"].answers["ListChannels"] = answer
+    for till.now_s in (7200.0, 7201.0, 7349.0, 7350.0, 7500.0):
+        await inward.places()
+    ids = [request.request_id for request in outlets_told(backends)]
+    assert [ids.index(one) for one in ids] == [0, 0, 0, 3, 4]
+
+
 @pytest.mark.rule("SOR-04")
 async def test_an_outlet_is_told_again_once_an_hour(scripted: Scripted) -> None:
     """With the same request id the inventory answers from memory, and writes nothing."""
@@ -413,7 +433,7 @@ async def test_an_outlet_is_told_again_once_an_hour(scripted: Scripted) -> None:
     for till.now_s in (7200.0, 7201.0, 10_799.0, 10_800.0):
         await inward.places()
 
-    requests = [call.request for call in backends["inventory"].calls]
+    requests = outlets_told(backends)
     ids = [request.request_id for request in requests]
     assert [ids[0] == other for other in ids] == [True, True, True, False]
     assert {request.cause for request in requests} == {"till"}

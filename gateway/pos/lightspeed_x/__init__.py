@@ -1,4 +1,4 @@
-"""Lightspeed Retail X-Series (formerly Vend), API 2.0 with the 0.9 sale write.
+"""Lightspeed Retail X-Series (formerly Vend), API 2.0 with the sale writes of 0.9 and 2026-07.
 
 Choices where the platform leaves room:
     retail price: `price_including_tax` where the account's outlets display inclusive prices, else
@@ -11,10 +11,12 @@ Choices where the platform leaves room:
     a sale's sums: what an order's total holds beside its lines stands in `ecom_custom_charges`, a
         row each: shipping, tips, fees, discounts by name, tax that no line carries, rounding, and
         a total that the store's own figures do not explain. Together they come to the cent.
-    an order that two outlets give: one sale, at the register of the outlet that gives its first
-        line, since the 0.9 write knows no other outlet; the platform takes all of it there.
+    an order that other outlets than the register's give some of: one sale, written by API 2026-07,
+        whose lines each name the outlet that fulfills them. The platform takes the stock there and
+        makes a fulfillment for each; all levels that include the sale are newer than its version.
     what comes back: a sale with `return_for`. The platform puts all that is returned on the shelf,
-        so that what stays off it (damaged goods) is a charge and no line.
+        so that what stays off it (damaged goods) is a charge and no line. It takes a return back at
+        its register's outlet: what goes to several outlets is a return at each of them.
     parked and voided sales: copied as what they are; a voided one keeps its lines.
 """
 

@@ -25,6 +25,7 @@ from gateway.pos import (
 )
 from gateway.pos.lightspeed_x import products
 from gateway.pos.lightspeed_x.customers import customer_of, new_customer
+from gateway.pos.lightspeed_x.dated import SALES, Tax, dated_sale, is_given_elsewhere
 from gateway.pos.lightspeed_x.levels import count_in_event, count_of
 from gateway.pos.lightspeed_x.posting import (
     PaymentType,
@@ -32,6 +33,7 @@ from gateway.pos.lightspeed_x.posting import (
     register_sale,
     status_of,
 )
+from gateway.pos.lightspeed_x.returns import by_outlet, is_part
 from gateway.pos.lightspeed_x.sales import Places, sale_of
 from gateway.records import (
     Record,
@@ -113,8 +115,8 @@ class LightspeedX:
                 product = await self.product(needed(payload, "id"))
                 return ProductsRead([product] if product else [])
             case "sale.update":
-                sale = sale_of(payload, await self._places())
-                return SalesRead([sale]) if sale else Nothing("it has no lines")
+                sale = _mirrored(payload, await self._places())
+                return SalesRead([sale]) if sale else Nothing("it has no lines, or is our own")
             case "customer.update":
                 customer = customer_of(payload)
                 return CustomersRead([customer]) if customer else Nothing("it was deleted")
@@ -175,7 +177,7 @@ class LightspeedX:
         """Sales that changed behind the cursor."""
         async for rows, after in self._pages("sales", cursor):
             places = await self._places()
-            yield Batch(kept(PLATFORM, "sale", rows, partial(sale_of, places=places)), after)
+            yield Batch(kept(PLATFORM, "sale", rows, partial(_mirrored, places=places)), after)
 
     async def outlets(self) -> list[channels_pb2.Outlet]:
         """All outlets that are not deleted."""
@@ -206,6 +208,7 @@ class LightspeedX:
     async def post_sale(self, posting: SaleToPost) -> int:
         """Writes a sale, or its new state; returns the version that the platform gave it.
 
+        A return that goes to several outlets is several sales there; the first's version counts.
         A sale that is there already, because it was posted before or because the answer got lost,
         is read first: the till may have closed it since, and its first version is what tells
         which levels include it.
@@ -214,20 +217,50 @@ class LightspeedX:
             PlatformError: the platform refused, or cannot be asked.
             BadRecordError: the sale was voided there, or there is no payment type.
         """
+        first, *others = by_outlet(posting)
+        version = await self._post_sale(first)
+        for other in others:
+            await self._post_sale(other)
+        return version
+
+    async def _post_sale(self, posting: SaleToPost) -> int:
         known = await self._sale_row(posting.sale.sale_id) if posting.posted_before else None
+        outlet_of = (await self._places()).outlet_of
+        register_id = register_for(posting, outlet_of)
         body = register_sale(
             posting,
             status=status_of(posting, known),
-            register_id=register_for(posting, (await self._places()).outlet_of),
+            register_id=register_id,
             customer_id=await self._customer_id(posting),
             payment_types=await self._payment_types(),
         )
-        answer = await self._api.json("POST", REGISTER_SALES, body=body)
-        written = nested(_object(answer), "register_sale")
-        version = whole((known or written).get("version"))
+        if is_given_elsewhere(posting.sale, outlet_of.get(register_id, "")):
+            written = await self._write_dated(posting, body, is_known=known is not None)
+            told = nested(written, "_metadata").get("version")
+        else:
+            answer = await self._api.json("POST", REGISTER_SALES, body=body)
+            told = nested(_object(answer), "register_sale").get("version")
+        version = whole((known or {}).get("version") or told)
         if not version:
             version = whole((await self._sale_row(posting.sale.sale_id) or {}).get("version"))
         return version
+
+    async def _write_dated(self, posting: SaleToPost, body: Record, *, is_known: bool) -> Record:
+        """Writes a sale that several outlets give; returns it as the platform has it then."""
+        users = await self._lookup("users")
+        taxes = [
+            Tax(text(row, "id"), text(row, "name"), row.get("is_default") is True)
+            for row in await self._lookup("taxes")
+        ]
+        author_id = text(users[0], "id") if users else ""
+        dated = dated_sale(posting, body, author_id=author_id, taxes=taxes)
+        if is_known:
+            path = f"{SALES}/{quote(dated.pop('id'), safe='')}"
+            answer = await self._api.json("PUT", path, body=dated)
+        else:
+            # Sent again it may be refused, as that sale is there: it is read first then.
+            answer = await self._api.json("POST", SALES, body=dated, repeatable=False)
+        return nested(_object(answer), "data")
 
     async def subscribe(self, url: str) -> None:
         """Has webhooks of every type that is kept sent to this address."""
@@ -381,6 +414,11 @@ class LightspeedX:
             "POST", f"{API}/customers", body=new_customer(posting), repeatable=False
         )
         return text(nested(_object(answer), "data"), "id")
+
+
+def _mirrored(row: Record, places: Places) -> MirroredSale | None:
+    """A sale of the platform's own history; None where it says nothing, or is part of ours."""
+    return None if is_part(row) else sale_of(row, places)
 
 
 def _object(answer: Any) -> Record:

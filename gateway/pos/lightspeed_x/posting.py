@@ -1,4 +1,5 @@
-"""Online orders' sales as X-Series takes them, whole, in the 0.9 shape.
+"""Online orders' sales as X-Series takes them, whole, in the 0.9 shape; `dated` writes those that
+several outlets give, and `returns` what goes back to several.
 
 What the platform makes of a sale: its lines at what is charged for them, and its charges; they are
 written so that together they come to the sale's total, to the cent.
@@ -91,7 +92,7 @@ def register_sale(
     """
     sale = posting.sale
     lines = [
-        _posted_line(sale, index) for index, line in enumerate(sale.lines) if _moves_stock(line)
+        _posted_line(sale, index) for index, line in enumerate(sale.lines) if moves_stock(line)
     ]
     body: Record = {
         "id": sale.sale_id,
@@ -105,7 +106,7 @@ def register_sale(
         "register_sale_products": lines,
         "register_sale_payments": [
             {
-                "id": _id(sale.sale_id, f"payment/{index}"),
+                "id": derived_id(sale.sale_id, f"payment/{index}"),
                 "retailer_payment_type_id": payment_type_of(payment.method, payment_types),
                 "amount": number(amount(payment.amount)),
                 "payment_date": _iso(
@@ -122,7 +123,7 @@ def register_sale(
     return body
 
 
-def _moves_stock(line: order_pb2.SaleLine) -> bool:
+def moves_stock(line: order_pb2.SaleLine) -> bool:
     """Whether a line is written as goods. The platform puts whatever is returned back into stock,
     so that what stays out of it is written as a charge.
     """
@@ -137,7 +138,7 @@ def _posted_line(sale: order_pb2.Sale, index: int) -> Record:
     tax = (amount(line.tax) / quantity).quantize(_PER_UNIT)
     price = amount(line.unit_price) - off - (tax if sale.prices_include_tax else 0)
     found: Record = {
-        "id": _id(sale.sale_id, f"line/{index}"),
+        "id": derived_id(sale.sale_id, f"line/{index}"),
         "product_id": line.item_id,
         "quantity": number(quantity),
         "price": number(price),
@@ -221,7 +222,7 @@ def _discounts(sale: order_pb2.Sale) -> Iterator[_Charge]:
 def _kept_out(sale: order_pb2.Sale) -> Iterator[_Charge]:
     """Goods that came back and stay out of stock."""
     for index, line in enumerate(sale.lines):
-        if not _moves_stock(line):
+        if not moves_stock(line):
             worth = amount(line.unit_price) * Decimal(line.quantity) - amount(line.discount)
             tax = amount(line.tax)
             net = worth - (tax if sale.prices_include_tax else 0)
@@ -290,5 +291,6 @@ def _iso(moment: Timestamp) -> str:
     return datetime.fromtimestamp(moment.seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _id(sale_id: str, part: str) -> str:
+def derived_id(sale_id: str, part: str) -> str:
+    """The id of a part of what a sale is there, which the same names always give again."""
     return str(uuid5(NAMESPACE_URL, f"tillbridge:sale/{sale_id}/{part}"))

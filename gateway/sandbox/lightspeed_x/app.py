@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute
 from gateway.sandbox import shop
 from gateway.sandbox.chaos import Chaos
 from gateway.sandbox.lightspeed_x.customers import Customers
+from gateway.sandbox.lightspeed_x.dated_sales import DatedSales
 from gateway.sandbox.lightspeed_x.inventory import Inventory
 from gateway.sandbox.lightspeed_x.legacy import (
     legacy_customer,
@@ -92,6 +93,7 @@ class LightspeedX(Simulator):
         products = Products(self.retailer, self.stock)
         editor = ProductEditor(self.retailer, self.stock)
         sales = Sales(self.retailer, self.stock, DeductOn(deduct_on))
+        register_sales = RegisterSales(self.retailer, sales)
         self._parts = (
             Lists(self.retailer),
             products,
@@ -100,7 +102,8 @@ class LightspeedX(Simulator):
             Inventory(self.retailer, self.stock),
             Customers(self.retailer),
             sales,
-            RegisterSales(self.retailer, sales),
+            register_sales,
+            DatedSales(self.retailer, register_sales),
             Search(self.retailer, products),
             self._subscriptions,
         )

@@ -99,12 +99,24 @@ class RegisterSales:
         missing = [name for name in ("register_id", "status") if not body.get(name)]
         if missing:
             raise FieldError(dict.fromkeys(missing, "is required; a sale is posted whole"))
-        fields = read(body, self._fields)
+        sale = self.write(read(body, self._fields))
+        return JSONResponse({"register_sale": legacy_sale(self._retailer, sale)})
+
+    def write(self, fields: Row) -> Row:
+        """Saves a sale from its 0.9 fields, whole.
+
+        A line's `fulfilment_outlet_id`, which 0.9 has no field for, says which outlet fulfills it;
+        without one it is the sale's.
+        """
         existing = self._retailer.find("sales", fields.get("id"))
         if existing and existing["status"] == "VOIDED" and fields["status"] != "VOIDED":
             raise refusal(422, "the sale is voided, which is final")
-        sale = self._sales.save(self._sale(fields, existing))
-        return JSONResponse({"register_sale": legacy_sale(self._retailer, sale)})
+        sale = self._sale(fields, existing)
+        outlets = {
+            line["id"]: line.pop("fulfilment_outlet_id", None) for line in sale["line_items"]
+        }
+        self._sales.fulfilled_at(outlets)
+        return self._sales.save(sale)
 
     def _sale(self, fields: Row, existing: Row | None) -> Row:
         retailer = self._retailer

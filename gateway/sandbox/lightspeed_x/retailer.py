@@ -39,6 +39,7 @@ class Retailer:
     Attributes:
         tables: table name to rows by id.
         sale_stock: sale id to what that sale holds of the stock, see `stock.py`.
+        line_outlets: sale line id to the outlet that fulfills it, where that is not the sale's.
         version: the number given out last.
     """
 
@@ -56,6 +57,7 @@ class Retailer:
         self._emit = emit
         self.tables: dict[str, dict[str, Row]] = {name: {} for name in TABLES}
         self.sale_stock: dict[str, Row] = {}
+        self.line_outlets: dict[str, str] = {}
         self.version = self._version_floor()
 
     def put(self, table: str, row: Row) -> Row:
@@ -126,12 +128,22 @@ class Retailer:
 
     def snapshot(self) -> Row:
         """Everything, as one JSON object."""
-        return {"version": self.version, "tables": self.tables, "sale_stock": self.sale_stock}
+        return {
+            "version": self.version,
+            "tables": self.tables,
+            "sale_stock": self.sale_stock,
+            "line_outlets": self.line_outlets,
+        }
 
     def restore(self, state: Row) -> None:
         """Takes back a snapshot; versions go on above both the saved one and the clock."""
         self.tables = {name: state["tables"].get(name, {}) for name in TABLES}
-        self.sale_stock = state["sale_stock"]
+        self.sale_stock = {
+            # Older files know one outlet for each sale.
+            sale_id: {held["outlet_id"]: held["taken"]} if "outlet_id" in held else held
+            for sale_id, held in state["sale_stock"].items()
+        }
+        self.line_outlets = state.get("line_outlets", {})
         self.version = max(state["version"], self._version_floor())
 
     def _version_floor(self) -> int:

@@ -1,6 +1,6 @@
 """Sales as API 2.0 shows them, with their return and fulfillment actions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -39,6 +39,14 @@ class Sales:
             Route(f"{one}/fulfill", self._fulfill, methods=["POST"]),
             Route(f"{one}/fulfillments", self._fulfillments, methods=["GET"]),
         ]
+
+    def fulfilled_at(self, outlets: Mapping[str, str | None]) -> None:
+        """Notes by which outlet lines are fulfilled; None is the sale's."""
+        known = self._retailer.line_outlets
+        for line_id, outlet_id in outlets.items():
+            known.pop(line_id, None)
+            if outlet_id:
+                known[line_id] = outlet_id
 
     def save(self, sale: Row) -> Row:
         """Writes a sale, then moves the stock by what has changed.
@@ -137,27 +145,38 @@ class Sales:
             raise refusal(422, f"only a sale that is {awaiting} can be fulfilled so")
         if paid(sale) < due(sale):
             raise refusal(422, "an unpaid sale cannot be fulfilled")
-        fulfillment = self._retailer.add(
-            "fulfillments",
-            {
-                "sale_id": sale["id"],
-                "outlet_id": sale["outlet_id"],
-                "user_id": sale["user_id"],
-                "status": fields["fulfillment_type"],
-                "created_at": self._retailer.now(),
-                "line_items": [
-                    {name: line[name] for name in ("id", "product_id", "quantity")}
-                    for line in sale["line_items"]
-                ],
-            },
-        )
+        fulfillments = [
+            self._retailer.add(
+                "fulfillments",
+                {
+                    "sale_id": sale["id"],
+                    "outlet_id": outlet_id,
+                    "user_id": sale["user_id"],
+                    "status": fields["fulfillment_type"],
+                    "created_at": self._retailer.now(),
+                    "line_items": [
+                        {name: line[name] for name in ("id", "product_id", "quantity")}
+                        for line in lines
+                    ],
+                },
+            )
+            for outlet_id, lines in self._by_outlet(sale).items()
+        ]
         self.save({**sale, "status": done, "state": STATUSES[done].state})
-        return JSONResponse({"data": _fulfillment(fulfillment)})
+        return JSONResponse({"data": _fulfillment(fulfillments[0])})
 
     async def _fulfillments(self, request: Request) -> Response:
         sale = self._sale(request)
         rows = self._retailer.live("fulfillments")
         return JSONResponse({"data": [_fulfillment(r) for r in rows if r["sale_id"] == sale["id"]]})
+
+    def _by_outlet(self, sale: Row) -> dict[str, list[Row]]:
+        """The lines of a sale by the outlet that fulfills them; the sale's own comes first."""
+        found: dict[str, list[Row]] = {sale["outlet_id"]: []}
+        for line in sale["line_items"]:
+            outlet_id = str(self._retailer.line_outlets.get(line["id"], sale["outlet_id"]))
+            found.setdefault(outlet_id, []).append(line)
+        return {outlet_id: lines for outlet_id, lines in found.items() if lines} or found
 
     def _sale(self, request: Request) -> Row:
         return self._retailer.get("sales", request.path_params["sale_id"])

@@ -1,12 +1,12 @@
 """Levels per product and outlet, and what each sale takes from them."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from gateway.sandbox.lightspeed_x.retailer import Retailer
 from gateway.sandbox.values import Row, tidy
 
-Taken = dict[str, float]
-"""Product id to units; negative units came back."""
+Taken = dict[str, dict[str, float]]
+"""Outlet id to product id to units; negative units came back."""
 
 
 class Stock:
@@ -81,26 +81,29 @@ class Stock:
             sale: the sale as just written.
             takes: whether a sale of this status takes its lines from stock.
         """
+        outlets = self._retailer.line_outlets
         before = self._retailer.sale_stock.get(sale["id"], {})
-        after = {
-            "outlet_id": sale["outlet_id"],
-            "taken": units_by_product(sale["line_items"]) if takes else {},
-        }
+        after = taken(sale, outlets) if takes else {}
         self._retailer.sale_stock[sale["id"]] = after
         deltas: dict[tuple[str, str], float] = {}
         for held, sign in ((before, 1), (after, -1)):
-            for product_id, units in held.get("taken", {}).items():
-                key = (product_id, held["outlet_id"])
-                deltas[key] = deltas.get(key, 0) + sign * units
+            for outlet_id, products in held.items():
+                for product_id, units in products.items():
+                    key = (product_id, outlet_id)
+                    deltas[key] = deltas.get(key, 0) + sign * units
         for (product_id, outlet_id), delta in deltas.items():
             self.change_level(product_id, outlet_id, tidy(delta))
 
 
-def units_by_product(lines: Iterable[Row]) -> Taken:
-    """Units per product over the lines of a sale; voided lines do not count."""
-    taken: Taken = {}
-    for line in lines:
+def taken(sale: Row, line_outlets: Mapping[str, str]) -> Taken:
+    """What the lines of a sale take, at the outlet that fulfills each: the one that it names, else
+    the sale's. Voided lines take nothing.
+    """
+    found: Taken = {}
+    for line in sale["line_items"]:
         if line["status"] != "VOIDED":
+            outlet_id = line_outlets.get(line["id"], sale["outlet_id"])
+            at_outlet = found.setdefault(outlet_id, {})
             product_id = line["product_id"]
-            taken[product_id] = tidy(taken.get(product_id, 0) + line["quantity"])
-    return taken
+            at_outlet[product_id] = tidy(at_outlet.get(product_id, 0) + line["quantity"])
+    return found

@@ -223,3 +223,81 @@ async def test_an_old_sale_can_be_posted_after_its_product_is_gone(
     await post(pos_api, body)
     await pos_api.delete(f"/api/2.0/products/{MUG}")
     assert (await post(pos_api, {**body, "status": "CLOSED"}))["status"] == "CLOSED"
+
+
+def dated(**changes: Any) -> dict[str, Any]:
+    """A sale in the shape of 2026-07: two mugs from Main, one from Harbour."""
+    mug = {"product": {"id": MUG}, "pricing": {"price": 20}, "status": "CONFIRMED"}
+    tax = {"id": shop.TAX_GST_ID, "amount": 3}
+    return {
+        "source": {
+            "author_id": shop.USER_ID,
+            "register_id": shop.REGISTER_ONLINE_ID,
+            "id": "XJ12H",
+            "type": "ECOMMERCE",
+        },
+        "state": "pending",
+        "attributes": ["delivery"],
+        "line_items": [
+            {**mug, "tax": tax, "quantity": 2},
+            {**mug, "tax": tax, "quantity": 1, "fulfilment_outlet_id": HARBOUR},
+        ],
+        "ecom_custom_charges": [{"name": "Shipping", "total": 5}],
+        **changes,
+    }
+
+
+async def write(api: httpx.AsyncClient, method: str, path: str, body: Any) -> dict[str, Any]:
+    response = await api.request(method, f"/api/2026-07/sales{path}", json=body)
+    assert response.status_code == 200, response.text
+    sale: dict[str, Any] = response.json()["data"]
+    return sale
+
+
+async def test_each_line_takes_the_stock_of_the_outlet_that_fulfills_it(
+    pos_api: httpx.AsyncClient,
+) -> None:
+    sale_id = str(uuid4())
+    made = await write(pos_api, "POST", "", dated(id=sale_id))
+    assert (made["id"], made["source"]["outlet_id"]) == (sale_id, MAIN)
+    assert (made["totals"]["price"], made["totals"]["price_incl_tax"]) == (65, 74)
+    assert (await on_hand(pos_api), await on_hand(pos_api, outlet=HARBOUR)) == (10, 4)
+    rows = (await pos_api.get(f"/api/2.0/products/{MUG}/inventory")).json()["data"]
+    assert min(row["version"] for row in rows) > made["_metadata"]["version"]
+    again = await pos_api.post("/api/2026-07/sales", json=dated(id=sale_id))
+    assert again.status_code == 409
+    paid = {"amount": 74, "type": {"config_id": shop.PAYMENT_CARD_ID}}
+    await write(pos_api, "PUT", f"/{sale_id}", dated(payments=[paid]))
+    assert (await on_hand(pos_api), await on_hand(pos_api, outlet=HARBOUR)) == (10, 4)
+    shipped = {"fulfillment_type": "SHIPPED"}
+    assert (await pos_api.post(f"/api/2.0/sales/{sale_id}/fulfill", json=shipped)).is_success
+    parts = (await pos_api.get(f"/api/2.0/sales/{sale_id}/fulfillments")).json()["data"]
+    assert [(part["outlet_id"], part["line_items"][0]["quantity"]) for part in parts] == [
+        (MAIN, 2),
+        (HARBOUR, 1),
+    ]
+    shown = (await pos_api.get(f"/api/2.0/sales/{sale_id}")).json()["data"]
+    assert (shown["status"], shown["total_price"]) == ("DISPATCHED_CLOSED", 65)
+    void = await write(pos_api, "PUT", f"/{sale_id}", dated(state="voided"))
+    assert (void["state"], void["payments"]) == ("voided", [])
+    assert (await on_hand(pos_api), await on_hand(pos_api, outlet=HARBOUR)) == (12, 5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"source": None}, 422),
+        ({"source": {"register_id": shop.REGISTER_ONLINE_ID}}, 422),
+        ({"state": "sold"}, 422),
+        ({"attributes": ["delivery", "pickup"]}, 422),
+        ({"line_items": [{"product": {"id": MUG}, "quantity": 1}]}, 422),
+        ({"fulfillment_outlet_id": "nowhere"}, 422),
+    ],
+)
+async def test_a_dated_sale_that_is_not_acceptable_changes_nothing(
+    pos_api: httpx.AsyncClient, changes: dict[str, Any], status: int
+) -> None:
+    reply = await pos_api.post("/api/2026-07/sales", json=dated(**changes))
+    assert reply.status_code == status
+    assert (await pos_api.put(f"/api/2026-07/sales/{uuid4()}", json=dated())).status_code == 404
+    assert await on_hand(pos_api) == 12

@@ -62,6 +62,17 @@ async def test_the_pos_remembers_everything(tmp_path: Path) -> None:
         assert max(r["version"] for r in rows) > levels["version"]["max"]
 
 
+def test_a_state_that_knows_one_outlet_for_each_sale_is_still_read() -> None:
+    pos = LightspeedX()
+    before = pos.snapshot()
+    old = {name: value for name, value in before.items() if name != "line_outlets"}
+    held = {"outlet_id": shop.OUTLET_MAIN_ID, "taken": {"mug": 2}}
+    pos.restore({**old, "sale_stock": {"s": held}})
+    after = pos.snapshot()
+    assert after["sale_stock"] == {"s": {shop.OUTLET_MAIN_ID: {"mug": 2}}}
+    assert after["line_outlets"] == {}
+
+
 async def test_the_store_remembers_everything(tmp_path: Path) -> None:
     async with (
         SandboxServer(Ecwid(data_dir=tmp_path, webhook_url="http://127.0.0.1:9/")) as server,
