@@ -11,6 +11,8 @@ the real ones, built as in production; only what surrounds them is replaced:
 - `shop`: the people and machines outside: tills, an outside point of sale, stores, operators;
 - `auditor`: an independent, simple model that knows what is right, and shares no rule with the
   services: it reads what was committed, and asks the public RPCs at every quiet moment;
+- `audit`, `shelves`, `accounts`: what must be true then, of orders, of stock, and of what became of
+  each line and each cent;
 - `scenario`: one seed from beginning to end; `shrink`: the shortest history that still fails;
 - `bugs`: bugs to plant, so that it is known that they are found.
 

@@ -1,16 +1,20 @@
 """Runs seeds: `python -m tests.simulation --seed 1 --runs 2000`; `--help` says more."""
 
 import argparse
+import gc
 import os
 import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from hashlib import blake2b
+from multiprocessing import get_context
 
 from tests.simulation.scenario import Outcome, simulate
 from tests.simulation.shrink import Shrinking, history
 
+CHUNK = 5
+"""So many seeds go to a process at once."""
 SHRUNK_MAX = 3
 """So many failing seeds are shrunk; the rest are only named."""
 
@@ -24,8 +28,11 @@ def _brief(seed: int) -> Outcome:
 def _all(seeds: Sequence[int], jobs: int) -> list[Outcome]:
     if jobs == 1 or len(seeds) == 1:
         return [_brief(seed) for seed in seeds]
-    with ProcessPoolExecutor(jobs) as pool:
-        return list(pool.map(_brief, seeds, chunksize=max(1, min(20, len(seeds) // jobs))))
+    first = _brief(seeds[0])
+    gc.collect()
+    gc.freeze()  # what this process has learned is there in those that are forked from it
+    with ProcessPoolExecutor(jobs, get_context("fork")) as pool:
+        return [first, *pool.map(_brief, seeds[1:], chunksize=CHUNK)]
 
 
 def _show(outcome: Outcome) -> None:

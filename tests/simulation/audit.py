@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from tests.simulation.accounts import Accounts
 from tests.simulation.auditor import LIVE, Ledger, Place, thousandths
 from tests.simulation.book import Sent
 from tests.simulation.people import AWAITING, CANCELED, PAID, Scene
@@ -11,15 +12,17 @@ from tests.simulation.shelves import Shelves
 from tests.simulation.shop import Placed, Shop
 from tillbridge.customer.v1 import customer_pb2
 from tillbridge.errors.v1 import errors_pb2
-from tillbridge.inventory.v1 import audit_pb2, inventory_pb2
-from tillbridge.order.v1 import order_pb2
+from tillbridge.inventory.v1 import audit_pb2, channels_pb2, inventory_pb2
+from tillbridge.order.v1 import fulfillment_pb2, order_pb2
 
 MAY_WAIT_FOR = {
     "INSUFFICIENT_STOCK",
     "ITEM_NOT_FOUND",
     "CANCELED_AFTER_POSTING",
     "LINES_CHANGED_AFTER_HOLD",
+    "MOVED_AFTER_POSTING",
 }
+HANDING_OVER = {"FULFILLMENT_ENDED", "VERSION_CONFLICT", "QUANTITY_EXCEEDS_ORDERED"}
 MAY_REFUSE = {
     "RecordCounts": {"ITEM_NOT_FOUND"},
     "AdjustStock": {"ITEM_NOT_FOUND"},
@@ -35,6 +38,17 @@ MAY_REFUSE = {
     "SetPrimaryOutlet": {"FIXED_BY_POLICY", "OUTLET_NOT_CONNECTED"},
     "UpdateChannel": {"FIXED_BY_POLICY"},
     "ReportStockEdit": {"ITEM_NOT_FOUND"},
+    "CancelOrder": {"ORDER_NOT_FOUND", "NOTHING_TO_CANCEL"},
+    "RefundOrder": {
+        "ORDER_NOT_FOUND",
+        "ORDER_NOT_POSTED",
+        "QUANTITY_EXCEEDS_ORDERED",
+        "REFUND_EXCEEDS_PAID",
+        "REFUND_EXISTS",
+    },
+    "PickFulfillment": HANDING_OVER,
+    "PackFulfillment": HANDING_OVER,
+    "CompleteFulfillment": {*HANDING_OVER, "SALE_UNPAID"},
     "ResolveIncident": {"RESERVATION_ENDED", "RESERVATION_NOT_FOUND", "INSUFFICIENT_STOCK"},
     "DrainOutlet": {
         "OUTLET_NOT_CONNECTED",
@@ -55,6 +69,8 @@ class Audit:
         self._shop: Shop = scene.shop
         self._ledger = ledger
         self._raw = raw
+        self._kept_back: set[str] = set()
+        """Channels whose orders are not to be posted now (ORD-09)."""
         self.findings: list[str] = []
 
     async def run(self) -> list[str]:
@@ -136,6 +152,7 @@ class Audit:
             services.orders.ListOrders, order_pb2.ListOrdersRequest(page_size=1000)
         )
         orders = {one.document.order_id: one for one in found.orders}
+        await self._look_at_channels()
         sales: dict[str, list[order_pb2.Sale]] = defaultdict(list)
         listed = await book.ask(
             services.orders.ListSales,
@@ -143,6 +160,12 @@ class Audit:
         )
         for sale in listed.sales:
             sales[sale.order_id].append(sale)
+        going = await book.ask(
+            services.fulfillments.ListFulfillments,
+            fulfillment_pb2.ListFulfillmentsRequest(page_size=1000),
+        )
+        accounts = Accounts(self._shop, self._ledger, listed.sales, going.fulfillments)
+        self.findings += await accounts.run(found.orders)
         for number, placed in self._shop.orders.items():
             order = orders.pop(number, None)
             if order is None:
@@ -151,6 +174,12 @@ class Audit:
                 self._check_order(number, placed, order, sales.pop(number, []))
         if orders or sales:
             self._say(f"orders {sorted(orders)} and sales of {sorted(sales)} came from nowhere")
+
+    async def _look_at_channels(self) -> None:
+        found = await self._shop.book.ask(
+            self._shop.services.channels.ListChannels, channels_pb2.ListChannelsRequest()
+        )
+        self._kept_back = {one.channel_id for one in found.channels if not one.policies.post_sales}
 
     def _check_order(
         self, number: str, placed: Placed, order: order_pb2.Order, sales: list[order_pb2.Sale]
@@ -172,8 +201,8 @@ class Audit:
         if freed and not held and reason == "RESERVATION_ENDED":
             return  # an operator gave its stock to others, and that is said
         if state == "POSTED":
-            self._check_sale(where, placed, order, sales)
-            if held != _ordered(placed, sales[0] if sales else None) and not freed:
+            self._check_sale(where, placed, order, sales, returns)
+            if held != _ordered(sales[0] if sales else None) and not freed:
                 self._say(f"{where} holds or took {held}")
             return
         if sales and state == "CANCELED":
@@ -189,19 +218,31 @@ class Audit:
         """What was sold before its order was canceled is returned, all of it and once, or its sale
         is void (ORD-13).
         """
-        if placed.latest.payment_status != CANCELED:
-            self._say(f"{where} is canceled, and its store knows nothing of it")
+        if not self._may_be_canceled(placed):
+            self._say(f"{where} is canceled, and nobody has done that")
         if sales[0].state == order_pb2.SALE_STATE_VOIDED:
             if len(sales) > 1:
                 self._say(f"{where} is void, and returned too")
             return
-        if held != _ordered(placed, sales[0]):
+        if held != _ordered(sales[0]):
             self._say(f"{where} holds {held}")
+        self._check_all_came_back(where, sales)
+
+    def _check_all_came_back(self, where: str, sales: list[order_pb2.Sale]) -> None:
         kept = Counter[str]()
         for sale in sales:
-            kept.update(_ordered(placed, sale))
+            kept.update(_ordered(sale))
         if any(kept.values()):
             self._say(f"{where} has sold {kept} after all returns")
+
+    def _may_be_canceled(self, placed: Placed) -> bool:
+        """Whether its store has canceled an order, somebody here, or who took all of it back."""
+        number = placed.latest.order_id
+        return placed.latest.payment_status == CANCELED or any(
+            sent.request.order_id == number
+            for method in ("CancelOrder", "RefundOrder")
+            for sent in self._shop.book.of(method)
+        )
 
     def _check_restock(self, where: str, sale: order_pb2.Sale) -> None:
         """What came back of an order is in stock again, once; where an outside point of sale has
@@ -225,12 +266,14 @@ class Audit:
         state = order_pb2.OrderState.Name(order.state).removeprefix("ORDER_STATE_")
         reason = errors_pb2.ErrorReason.Name(order.waiting_reason).removeprefix("ERROR_REASON_")
         if state == "CANCELED":
-            if held or placed.latest.payment_status != CANCELED:
+            if held or not self._may_be_canceled(placed):
                 self._say(f"{where} holds {held}")
         elif reason != "UNSPECIFIED":
             if reason not in MAY_WAIT_FOR or not order.waiting_message:
                 self._say(f"{where} waits: {order.waiting_message}")
-        elif state != "HELD" or placed.latest.payment_status != AWAITING:
+        elif state != "HELD" or not (
+            placed.latest.payment_status == AWAITING or placed.channel_id in self._kept_back
+        ):
             self._say(f"{where} stands still")
 
     def _check_sale(
@@ -239,6 +282,7 @@ class Audit:
         placed: Placed,
         order: order_pb2.Order,
         sales: list[order_pb2.Sale],
+        returns: list[order_pb2.Sale],
     ) -> None:
         if len(sales) != 1:
             self._say(f"{where} has no sale")
@@ -246,7 +290,9 @@ class Audit:
         sale, document = sales[0], placed.latest
         if order.waiting_reason:
             return  # the document went on without the sale, and that is said
-        if sale.paid != (document.payment_status == PAID):
+        if document.payment_status == CANCELED:
+            self._check_all_came_back(where, [sale, *returns])
+        elif sale.paid != (document.payment_status == PAID):
             self._say(f"{where} is paid: {sale.paid}, the store says {document.payment_status}")
         if len(sale.payments) > 1:
             self._say(f"{where} has {len(sale.payments)} payments")
@@ -346,7 +392,7 @@ def _wanted(method: str, request: Any) -> Counter[tuple[str, str, int]] | None:
     return None
 
 
-def _ordered(placed: Placed, sale: order_pb2.Sale | None) -> Counter[str]:
+def _ordered(sale: order_pb2.Sale | None) -> Counter[str]:
     """What an order's sale sells, by item."""
     found: Counter[str] = Counter()
     for line in sale.lines if sale else ():

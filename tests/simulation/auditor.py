@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.simulation.book import Book
 
-COUNT, ONLINE_SALE = 1, 8
+COUNT, ONLINE_SALE, RESTOCK = 1, 8, 9
 HELD, POSTED, COMMITTED, RELEASED, EXPIRED = 1, 2, 3, 4, 5
 LIVE = {HELD, POSTED, COMMITTED}
 OVER = {RELEASED, EXPIRED}

@@ -52,6 +52,10 @@ class Book:
         self.sent: dict[tuple[str, str], Sent] = {}
         """By method and request id."""
 
+    def of(self, method: str) -> list[Sent]:
+        """What was asked for of a method."""
+        return [sent for (name, _), sent in self.sent.items() if name == method]
+
     async def send(
         self,
         method: Callable[..., Awaitable[Answer]],

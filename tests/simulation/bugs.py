@@ -20,9 +20,18 @@ from services.inventory.rules.channels import Channel
 from services.inventory.rules.stock import Count, Draft, Hold, Level
 from services.inventory.service import figures, watch
 from services.inventory.store import stock as stock_store
+from services.order.rules import accounting, progress, returns
+from services.order.rules import stock as order_stock
+from services.order.rules.case import Case
+from services.order.rules.order import Order
+from services.order.rules.sale import Sale
+from services.order.service import followers
+from services.order.wire import requests
 from tillbridge.events.v1 import events_pb2
+from tillbridge.inventory.v1.events_pb2 import OnlineStockChanged
 
 SKIP_EVERY = 5
+FIGURE = OnlineStockChanged.DESCRIPTOR.full_name
 
 
 @contextmanager
@@ -70,12 +79,8 @@ def skipped_outbox_row() -> Iterator[None]:
     """Now and then a change of stock is not told."""
     append, number = Plumbing.append, count(1)
 
-    def skipping(self: Plumbing, connection: Connection, events: statements.Rows) -> None:
-        told = [
-            event
-            for event in events
-            if not event["type"].endswith("OnlineStockChanged") or next(number) % SKIP_EVERY
-        ]
+    def skipping(self: Plumbing, connection: Connection, events: Sequence[Any]) -> None:
+        told = [event for event in events if FIGURE not in event or next(number) % SKIP_EVERY]
         append(self, connection, told)
 
     with patch.object(Plumbing, "append", skipping):
@@ -182,6 +187,77 @@ def moved_in_part() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def refunded_twice() -> Iterator[None]:
+    """A refund that somebody else notes once more is another one."""
+    refund = returns.refund
+
+    def refund_anyway(case: Case, wanted: returns.Return, *given: Any) -> Case:
+        while wanted.refund_id in {one.refund_id for one in case.order.refunds}:
+            wanted = replace(wanted, refund_id=f"{wanted.refund_id}'")
+        return refund(case, wanted, *given)
+
+    with patch.object(returns, "refund", refund_anyway):
+        yield
+
+
+@contextmanager
+def refunded_beyond() -> Iterator[None]:
+    """More is given back than was paid."""
+    with patch.object(returns, "_check_asked", lambda *_: None):
+        yield
+
+
+@contextmanager
+def canceled_in_name() -> Iterator[None]:
+    """An operator's cancellation is noted, and nothing follows from it."""
+    by_store = property(lambda order: order.document is not None and order.document.canceled)
+    with patch.object(Order, "canceled", by_store):
+        yield
+
+
+@contextmanager
+def given_back_twice() -> Iterator[None]:
+    """What comes back goes into stock twice."""
+    changes = order_stock.stock_changes
+
+    def twice(sale: Sale) -> list[order_stock.StockChange]:
+        found = changes(sale)
+        return found + [one._replace(name=f"{one.name} again") for one in found]
+
+    with patch.object(order_stock, "stock_changes", twice):
+        yield
+
+
+@contextmanager
+def handed_over_unbooked() -> Iterator[None]:
+    """What is handed over is not in the order's books."""
+    with patch.object(accounting, "hand_over", lambda accounts, _quantities: accounts):
+        yield
+
+
+@contextmanager
+def posted_while_off() -> Iterator[None]:
+    """Orders are posted though their channel keeps them back."""
+    channel = requests.channel
+    with patch.object(requests, "channel", lambda told: replace(channel(told), post_sales=True)):
+        yield
+
+
+@contextmanager
+def kept_back_for_good() -> Iterator[None]:
+    """Nobody looks again at orders when their channel keeps them back no longer."""
+
+    async def forget(*_: object) -> None:
+        """Does nothing."""
+
+    with (
+        patch.object(followers.InventoryFollower, "_look_at_channel", forget),
+        patch.object(progress, "_look_again", lambda *_: None),
+    ):
+        yield
+
+
 Bug = Callable[[], AbstractContextManager[None]]
 
 BUGS: Mapping[str, Bug] = {
@@ -196,4 +272,26 @@ BUGS: Mapping[str, Bug] = {
     "never silent": never_silent,
     "unseen incident": unseen_incident,
     "moved in part": moved_in_part,
+    "refunded twice": refunded_twice,
+    "refunded beyond": refunded_beyond,
+    "canceled in name": canceled_in_name,
+    "given back twice": given_back_twice,
+    "handed over unbooked": handed_over_unbooked,
+    "posted while off": posted_while_off,
+    "kept back for good": kept_back_for_good,
 }
+
+BROUGHT_OUT_BY: Mapping[str, str] = {
+    "told while off": "switch",
+    "never silent": "silence",
+    "unseen incident": "incident",
+    "moved in part": "incident",
+    "refunded twice": "refund",
+    "refunded beyond": "refund",
+    "canceled in name": "cancel",
+    "given back twice": "cancel",
+    "handed over unbooked": "hand over",
+    "posted while off": "keep back",
+    "kept back for good": "keep back",
+}
+"""What somebody has to do for a bug to show; all others show whatever is done."""

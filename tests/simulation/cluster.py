@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import grpc
-from google.protobuf.message import Message
 
 from services.catalog.service import build as build_catalog
 from services.chassis import status
-from services.chassis.auth import Tokens
+from services.chassis.auth import MERCHANT_KEY, Tokens
 from services.chassis.checks import parse
 from services.chassis.client import Identity, Metadata
 from services.chassis.errors import DomainError
@@ -20,6 +19,8 @@ from services.chassis.feed import EventFeed
 from services.chassis.rpc import Rpc, rpcs
 from services.chassis.run import Build, Parts
 from services.chassis.settings import CONTEXTS, Context, Settings
+from services.chassis.together import PATH as TOGETHER
+from services.chassis.together import answer_together
 from services.customer.service import build as build_customer
 from services.inventory.service import build as build_inventory
 from services.order.service import build as build_order
@@ -143,6 +144,14 @@ class Process:
                 answer.set_result(found)
 
     async def _run(self, path: str, metadata: Metadata, body: bytes, deadline_s: float) -> bytes:
+        if path == TOGETHER:
+            token = [pair for pair in metadata if pair[0] == "authorization"]
+
+            async def answer_one(path: str, merchant: str, request: bytes) -> bytes:
+                named = [(MERCHANT_KEY, merchant)] if merchant else []
+                return await self._run(path, (*token, *named), request, deadline_s)
+
+            return await answer_together(body, answer_one)
         rpc = self._rpcs[path]
         caller = TOKENS.check(metadata)
         if not caller.roles & rpc.roles:
@@ -152,6 +161,15 @@ class Process:
 
     def _connect(self, context: Context) -> grpc.aio.Channel:
         return cast("grpc.aio.Channel", Channel(self._cluster, context, self))
+
+
+Sending = tuple[str, Metadata, bytes, float]
+"""A call: path, metadata, request, and until when it waits for an answer."""
+
+
+def _give_up(answering: "asyncio.Future[bytes]") -> None:
+    if not answering.done():
+        answering.set_exception(TimeoutError())
 
 
 class Cluster:
@@ -210,6 +228,9 @@ class Cluster:
         self._right = self._latest = self._latest + timedelta(seconds=seconds)
         for clock in self._clocks.values():
             clock.off = self._right
+        for process in self._processes.values():
+            if process:
+                process.wake_soon(own=False)
 
     @property
     def names(self) -> list[str]:
@@ -243,33 +264,46 @@ class Cluster:
         waits = path.endswith("ReadEvents")
         self.in_flight += not waits
         try:
-            async with asyncio.timeout(timeout_s):
-                return await self._call(context, path, metadata, body, timeout_s)
+            call = (path, metadata, body, self._loop.time() + timeout_s)
+            return await self._call(context, call)
         except TimeoutError:
             raise _error(grpc.StatusCode.DEADLINE_EXCEEDED, "too late") from None
         finally:
             self.in_flight -= not waits
 
-    async def _call(
-        self, context: Context, path: str, metadata: Metadata, body: bytes, timeout_s: float
-    ) -> bytes:
-        faults, name = self.faults, path.rsplit("/", 1)[1]
-        call = (path, metadata, body, self._loop.time() + timeout_s)
-        await asyncio.sleep(faults.delay())
+    async def _call(self, context: Context, call: Sending) -> bytes:
+        faults, name, deadline_s = self.faults, call[0].rsplit("/", 1)[1], call[3]
+        await self._travel(deadline_s)
         if faults.strikes("drop"):
             faults.note(f"DROP {context} {name}")
             raise unreachable("dropped")
         if faults.strikes("duplicate"):
             faults.note(f"TWICE {context} {name}")
             self._loop.call_later(faults.delay(), self._again, context, call)
-        answer = await self._process(context).serve(*call)
+        answering = self._process(context).serve(*call)
+        late = self._loop.call_at(deadline_s, _give_up, answering)
+        try:
+            answer = await answering
+        finally:
+            late.cancel()
         if faults.strikes("lost reply"):
             faults.note(f"LOST REPLY {context} {name}")
             raise unreachable("the answer is lost")
-        await asyncio.sleep(faults.delay())
+        await self._travel(deadline_s)
         return answer
 
-    def _again(self, context: Context, call: tuple[str, Metadata, bytes, float]) -> None:
+    async def _travel(self, deadline_s: float) -> None:
+        """A message is on its way.
+
+        Raises:
+            TimeoutError: it would be too late.
+        """
+        takes_s, left_s = self.faults.delay(), deadline_s - self._loop.time()
+        await asyncio.sleep(min(takes_s, left_s))
+        if takes_s >= left_s:
+            raise TimeoutError
+
+    def _again(self, context: Context, call: Sending) -> None:
         try:
             answer = self._process(context).serve(*call)
         except grpc.aio.AioRpcError:
@@ -294,26 +328,28 @@ class Channel:
     def unary_unary(
         self,
         path: str,
-        request_serializer: Callable[[Any], bytes],
-        response_deserializer: Callable[[bytes], Message],
+        request_serializer: Callable[[Any], bytes] | None,
+        response_deserializer: Callable[[bytes], Any] | None,
         **_options: object,
-    ) -> Callable[..., Awaitable[Message]]:
+    ) -> Callable[..., Awaitable[Any]]:
         """A method to call."""
         name = path.rsplit("/", 1)[1]
 
         async def call(
-            request: Message,
+            request: Any,
             *,
             metadata: Metadata = (),
             timeout: float = FOREVER_S,  # noqa: ASYNC109  (as gRPC's stubs have it)
-        ) -> Message:
+        ) -> Any:
+            if self.owner and self.owner.dead:
+                raise unreachable("the caller is gone")
             if self._dies(f"before {name}"):
                 await asyncio.sleep(0)  # it is cancelled here
-            body = request_serializer(request)
+            body = request_serializer(request) if request_serializer else request
             answer = await self.cluster.call(self.context, path, metadata, body, timeout)
             if self._dies(f"after {name}"):
                 await asyncio.sleep(0)
-            return response_deserializer(answer)
+            return response_deserializer(answer) if response_deserializer else answer
 
         return call
 

@@ -1,15 +1,20 @@
 """What people do in the back office: stock on its way, stock kept back, outlets that close or fall
-silent, switches of a channel, levels typed in a store, and what tills have sold twice.
+silent, switches of a channel, levels typed in a store, what tills have sold twice, and orders that
+are handed over, canceled, and taken back.
 """
 
 import asyncio
 import random
+from typing import Any, cast
 
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from tests.simulation.accounts import STALE_S
 from tests.simulation.people import ACTIONS as SHOP_ACTIONS
-from tests.simulation.people import Doing, Scene, lose, perhaps_twice, some
+from tests.simulation.people import PAID, Doing, Scene, buy, lose, perhaps_twice, some
+from tests.simulation.shop import Placed, euros
 from tillbridge.inventory.v1 import audit_pb2, channels_pb2, inventory_pb2, transfers_pb2
+from tillbridge.order.v1 import fulfillment_pb2, order_pb2
 
 
 async def van(scene: Scene, dice: random.Random) -> None:
@@ -116,6 +121,20 @@ async def switch(scene: Scene, dice: random.Random) -> None:
         await asyncio.sleep(dice.random() * 2)
 
 
+async def keep_back(scene: Scene, dice: random.Random) -> None:
+    """A merchant has orders kept back from the point of sale, and perhaps posted again (ORD-09)."""
+    channels = scene.shop.channels
+    can = [one for one in channels if channels[one] == channels_pb2.PROFILE_RETAIL_X_ECWID]
+    channel_id = dice.choice(can or list(channels))
+    for on in dice.choice(((False,), (False, True), (False, True))):
+        policies = channels_pb2.ChannelPolicies(post_sales=on)
+        await _set_policies(scene, channel_id, policies, ["post_sales"], dice)
+        if not on:
+            await asyncio.sleep(dice.choice((0, STALE_S + 1)))
+            await buy(scene, channel_id, dice)
+        await asyncio.sleep(dice.random() * 3)
+
+
 async def silence(scene: Scene, dice: random.Random) -> None:
     """An operator says from when on an outlet is silent, and what it may give then."""
     policies = channels_pb2.ChannelPolicies(
@@ -201,6 +220,125 @@ async def check(scene: Scene, dice: random.Random) -> None:
     await perhaps_twice(scene, scene.shop.services.audit.CheckStock, request, dice)
 
 
+async def _placed(scene: Scene, dice: random.Random, profile: int = 0) -> tuple[str, Placed]:
+    """An order that somebody has placed, of a channel with this profile if there is one; often one
+    that is paid, and that was placed just now.
+    """
+    shop = scene.shop
+    channels = [one for one in shop.channels if shop.channels[one] == profile]
+    orders = {
+        number: placed
+        for number, placed in shop.orders.items()
+        if placed.channel_id in (channels or shop.channels)
+    }
+    if not orders or dice.random() < 0.4:
+        number = await buy(scene, dice.choice(channels or list(shop.channels)), dice)
+        await asyncio.sleep(dice.random() * 3)
+        return number, shop.orders[number]
+    paid = [number for number, placed in orders.items() if placed.latest.payment_status == PAID]
+    number = dice.choice(paid or list(orders))
+    return number, orders[number]
+
+
+async def _until_posted(scene: Scene, number: str, placed: Placed, dice: random.Random) -> None:
+    """Waits a while for an order's sale, or not at all."""
+    request = order_pb2.GetOrderRequest(channel_id=placed.channel_id, order_id=number)
+    for _ in range(dice.choice((0, 4, 4))):
+        found = await scene.shop.book.ask(scene.shop.services.orders.GetOrder, request)
+        if found.order.sale_id:
+            return
+        await asyncio.sleep(0.7)
+
+
+async def cancel(scene: Scene, dice: random.Random) -> None:
+    """An operator cancels an order, whatever its store says (ORD-13)."""
+    number, placed = await _placed(scene, dice)
+    request = order_pb2.CancelOrderRequest(
+        request_id=f"cancel {dice.getrandbits(40):010x}",
+        channel_id=placed.channel_id,
+        order_id=number,
+        reason="by phone",
+    )
+    await perhaps_twice(scene, scene.shop.services.orders.CancelOrder, request, dice)
+
+
+async def refund(scene: Scene, dice: random.Random) -> None:
+    """A buyer brings things back, or gets money back, or asks for more than that; at times somebody
+    else notes the same refund once more (BEY-13).
+    """
+    number, placed = await _placed(scene, dice)
+    await _until_posted(scene, number, placed, dice)
+    for _ in range(dice.choice((1, 1, 2))):
+        await _refund(scene, number, placed, dice)
+
+
+async def _refund(scene: Scene, number: str, placed: Placed, dice: random.Random) -> None:
+    shop, name = scene.shop, f"{dice.getrandbits(40):010x}"
+    request = order_pb2.RefundOrderRequest(
+        request_id=f"refund {name}",
+        channel_id=placed.channel_id,
+        order_id=number,
+        refund_id=name,
+        outlet_id=dice.choice(["", *shop.outlets]),
+    )
+    for line in placed.latest.lines:
+        if dice.random() < 0.6:
+            quantity = dice.randint(1, int(line.quantity))
+            broken = dice.choice((0, 0, quantity))
+            request.lines.add(
+                line_id=line.line_id, quantity=str(quantity), not_restocked=str(broken)
+            )
+    if not request.lines or dice.random() < 0.6:
+        request.amount.CopyFrom(euros(dice.choice((1, 5, 10, 20))))
+    await perhaps_twice(scene, shop.services.orders.RefundOrder, request, dice)
+    if dice.random() < 0.5:
+        again = order_pb2.RefundOrderRequest()
+        again.CopyFrom(request)
+        again.request_id += " again"
+        if dice.random() < 0.3:
+            again.amount.CopyFrom(euros(2))
+        await perhaps_twice(scene, shop.services.orders.RefundOrder, again, dice)
+
+
+async def hand_over(scene: Scene, dice: random.Random) -> None:
+    """Somebody picks, packs and hands over what an outlet owes a buyer, some of it or all."""
+    shop = scene.shop
+    number, placed = await _placed(scene, dice, channels_pb2.PROFILE_RETAIL_X_ECOM)
+    await _until_posted(scene, number, placed, dice)
+    found = await shop.book.ask(
+        shop.services.fulfillments.ListFulfillments,
+        fulfillment_pb2.ListFulfillmentsRequest(order_id=number),
+    )
+    steps = dice.choice((("complete",), ("pick", "complete"), ("pick", "pack", "complete")))
+    for one in found.fulfillments:
+        for step in steps:
+            await _handle(scene, one, step, dice)
+            await asyncio.sleep(dice.random() * 0.5)
+
+
+async def _handle(
+    scene: Scene, found: fulfillment_pb2.Fulfillment, step: str, dice: random.Random
+) -> None:
+    services = scene.shop.services.fulfillments
+    method, kind = {
+        "pick": (services.PickFulfillment, fulfillment_pb2.PickFulfillmentRequest),
+        "pack": (services.PackFulfillment, fulfillment_pb2.PackFulfillmentRequest),
+        "complete": (services.CompleteFulfillment, fulfillment_pb2.CompleteFulfillmentRequest),
+    }[step]
+    request: Any = kind(
+        request_id=f"{step} {dice.getrandbits(40):010x}",
+        fulfillment_id=found.fulfillment_id,
+        version=found.version if dice.random() < 0.2 else 0,
+    )
+    for line in found.lines:
+        quantity = int(float(line.quantity))
+        if quantity and (dice.random() < 0.8 or len(found.lines) == 1):
+            some_of_it = dice.choice((quantity, quantity, dice.randint(1, quantity)))
+            request.lines.add(line_id=line.line_id, quantity=str(some_of_it))
+    if request.lines:
+        await perhaps_twice(scene, cast("Any", method), request, dice)
+
+
 ACTIONS: dict[str, tuple[int, Doing]] = {
     **SHOP_ACTIONS,
     "van": (2, van),
@@ -211,5 +349,9 @@ ACTIONS: dict[str, tuple[int, Doing]] = {
     "silence": (1, silence),
     "incident": (2, incident),
     "check": (1, check),
+    "keep back": (3, keep_back),
+    "cancel": (2, cancel),
+    "refund": (4, refund),
+    "hand over": (4, hand_over),
 }
 """Weight and deed of all that people do, by name."""

@@ -241,7 +241,11 @@ class OutsidePos(Follower):
             fulfillment_pb2.ListFulfillmentsRequest(order_id=sale.order_id), metadata=me, timeout=5
         )
         if sale_id not in self.posted:
-            sold = [((line.item_id, sale.outlet_id), line.quantity) for line in sale.lines]
+            sold = [
+                ((line.item_id, line.outlet_id or sale.outlet_id), line.quantity)
+                for line in sale.lines
+                if not (sale.return_for and line.not_restocked)
+            ]
             given = [
                 ((line.item_id, one.outlet_id), line.quantity)
                 for one in found.fulfillments

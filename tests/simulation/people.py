@@ -164,6 +164,23 @@ async def order(scene: Scene, dice: random.Random) -> None:
     await asyncio.gather(*tells)
 
 
+async def buy(scene: Scene, channel_id: str, dice: random.Random) -> str:
+    """Somebody orders what is there, as far as the store shows it, and pays at once; returns which
+    order it is.
+    """
+    number = f"{scene.shop.merchant}-order-{dice.getrandbits(40):010x}"
+    placed = scene.shop.orders[number] = Placed(channel_id)
+    document = _document(scene, channel_id, number, dice)
+    document.payment_status, document.outlet_id = PAID, ""
+    shown = {sku(item): there for item, there in scene.stores[channel_id].shown.items()}
+    for line in document.lines:
+        there = shown.get(line.sku, 0) // len(document.lines)
+        line.quantity = str(max(1, min(int(line.quantity), there)))
+    placed.documents.append(document)
+    await _tell(scene, placed, 0, dice)
+    return number
+
+
 def _life(dice: random.Random) -> list[str]:
     return dice.choice(
         (

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 PROFILES = (
     channels_pb2.PROFILE_RETAIL_R_ECOM,
     channels_pb2.PROFILE_RETAIL_X_ECOM,
+    channels_pb2.PROFILE_RETAIL_X_ECOM,  # the one whose orders are handed over here
     channels_pb2.PROFILE_RETAIL_X_ECWID,
 )
 Place = tuple[str, str]
