@@ -310,7 +310,7 @@ def _row(number: int, count: int) -> dict[str, Any]:
     waits = number % 1000 == 7
     money = {"currency_code": "EUR", "amount_nanos": 19_900_000_000}
     line = {"line_id": "1", "item_id": "", "sku": "MUG", "name": "Mug", "quantity": 1000}
-    document = {
+    document: dict[str, Any] = {
         "order_id": order_id,
         "version": 1,
         "payment_status": 2,
@@ -325,6 +325,7 @@ def _row(number: int, count: int) -> dict[str, Any]:
         "order_id": order_id,
         "state": 1 if waits else 6,
         "document": json.dumps(document),
+        "document_message": _message(order_id, email, document["buyer_name"]),
         "resolved": None,
         "address": email,
         "customer_id": f"customer-{number % (count // 4)}",
@@ -350,6 +351,22 @@ def _row(number: int, count: int) -> dict[str, Any]:
         "payment_status": 1 if number % 20 == 3 else 2,
     }
 
+
+def _message(order_id: str, email: str, buyer_name: str) -> bytes:
+    _LIKE.order_id, _LIKE.email, _LIKE.buyer_name = order_id, email, buyer_name
+    return _LIKE.SerializeToString(deterministic=True)
+
+
+_LIKE = order_pb2.OrderDocument(
+    version=1,
+    payment_status=order_pb2.PAYMENT_STATUS_PAID,
+    lines=[
+        order_pb2.OrderLine(line_id="1", sku="MUG", name="Mug", quantity="1", unit_price=eur(1990))
+    ]
+    * LINES,
+    total=eur(1990),
+)
+"""What the documents of old orders are like."""
 
 Search = Mapping[str, order_pb2.ListOrdersRequest]
 
