@@ -31,7 +31,7 @@ demo: $(STAMP) ## Tells the story of a till and a store kept in step, step by st
 
 .PHONY: test
 test: $(STAMP) ## Runs all tests, on SQLite and PostgreSQL
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: simulate
 simulate: $(STAMP) ## Runs all services in virtual time under faults: SEED=1 RUNS=2000

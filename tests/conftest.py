@@ -29,6 +29,15 @@ def pytest_configure() -> None:
         os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps together, where tests run in several processes, what shares something that is dear."""
+    for item in items:
+        shared = "killed" in getattr(item, "fixturenames", ())
+        folder = item.path.parent
+        group = "killed" if shared else str(folder if folder.name == "flows" else item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """Address of a PostgreSQL server that lives as long as the tests run."""

@@ -23,11 +23,6 @@ from services.chassis.settings import Context, Settings
 from tillbridge.events.v1 import events_pb2
 
 FORGET_EVERY_S = 3600.0
-SWITCH_S = 0.0005
-"""How long event loop and writer have the interpreter to themselves while the other one wants it.
-With Python's 5 ms the writer, which lets go of it for each statement, waits longer for the event
-loop than for the database.
-"""
 
 log = structlog.get_logger()
 
@@ -63,7 +58,6 @@ def main(name: Context, plumbing: Plumbing, build: Build) -> None:
     migrate.upgrade(name, settings.database(name))
     if settings.metrics_port:
         metrics.serve(settings.host, settings.metrics_port)
-    sys.setswitchinterval(SWITCH_S)
     uvloop.run(_serve(name, settings, plumbing, build))
 
 

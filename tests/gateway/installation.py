@@ -27,7 +27,6 @@ from gateway.sandbox.webhooks import RetryPolicy
 from gateway.settings import GatewaySettings
 from services.catalog.service import build as build_catalog
 from services.catalog.store import PLUMBING as CATALOG
-from services.chassis import migrate
 from services.chassis.auth import Tokens
 from services.chassis.client import Identity
 from services.chassis.plumbing import Plumbing
@@ -39,7 +38,7 @@ from services.inventory.service import build as build_inventory
 from services.inventory.store import PLUMBING as INVENTORY
 from services.order.service import build as build_order
 from services.order.store import PLUMBING as ORDER
-from tests.harness import KEY, MERCHANT, connected
+from tests.harness import KEY, MERCHANT, connected, migrated
 from tillbridge.catalog.v1 import catalog_pb2
 from tillbridge.inventory.v1 import channels_pb2
 
@@ -232,7 +231,7 @@ async def installation(data_dir: Path, **configured: Any) -> AsyncIterator[Insta
 async def service(name: Context, settings: GatewaySettings) -> AsyncIterator[None]:
     """Runs one service on its port until the block ends."""
     plumbing, build = SERVICES[name]
-    await asyncio.to_thread(migrate.upgrade, name, settings.database(name))
+    await asyncio.to_thread(migrated, name, settings.database(name))
     server, database, wiring = await assemble(name, settings, plumbing, build)
     await server.start(settings.address(name))
     tasks = [asyncio.ensure_future(task()) for task in wiring.background]
