@@ -41,7 +41,7 @@ from services.chassis.driver import (
 
 COPY_MIN = 200
 """From so many new rows on, PostgreSQL's COPY is faster than one statement with a list a column."""
-MANY = 16
+MANY = 50
 """Rows that one statement writes to SQLite, where there are so many."""
 ARRAYS_MAX = 10_000
 """So many rows at most go to PostgreSQL in one statement."""

@@ -5,13 +5,14 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from google.type.money_pb2 import Money
+from sqlalchemy import select
 
+from services.order.store.tables import ORDERS
 from tests.harness import Running, eventually, metadata, service_metadata
 from tests.order.fakes import Fakes, World
 from tillbridge.errors.v1 import errors_pb2
 from tillbridge.events.v1 import events_pb2 as feed_pb
 from tillbridge.events.v1.events_pb2_grpc import EventFeedStub
-from tillbridge.inventory.v1 import inventory_pb2
 from tillbridge.order.v1 import events_pb2, fulfillment_pb2
 from tillbridge.order.v1 import order_pb2 as pb
 from tillbridge.order.v1.fulfillment_pb2_grpc import FulfillmentServiceStub
@@ -156,15 +157,14 @@ class Shop:
         return await self.orders.RefundOrder(request, metadata=metadata())
 
     async def settled(self, order_id: str) -> pb.Order:
-        """The order, once it is posted and inventory knows."""
+        """The order, once it is posted, and has noted that inventory knows."""
         sale = await self.posted(order_id)
+        noted = select(ORDERS.c.committed).where(
+            ORDERS.c.channel_id == CHANNEL, ORDERS.c.order_id == order_id
+        )
 
         async def committed() -> bool:
-            return any(
-                self.world.reservations[one.reservation_id].state
-                == inventory_pb2.RESERVATION_STATE_COMMITTED
-                for one in [await self.order(order_id)]
-            )
+            return await self.service.database.read(lambda c: bool(c.execute(noted).scalar_one()))
 
         await eventually(committed)
         assert sale.order_id == order_id
