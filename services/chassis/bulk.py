@@ -4,8 +4,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
-from operator import itemgetter
 from typing import Any
 
 import psycopg
@@ -30,6 +28,7 @@ from sqlalchemy.types import TypeEngine
 
 from services.chassis.driver import (
     bound,
+    converted,
     converting,
     driver,
     execute,
@@ -68,9 +67,6 @@ class Conflict:
         return None if self.where is None else self.where(new)
 
 
-Pick = Callable[[Any], Sequence[Any]]
-
-
 @dataclass(frozen=True, slots=True)
 class Bulk:
     """A statement that writes rows, as the driver takes it.
@@ -83,8 +79,8 @@ class Bulk:
     """What the rows have, in this order."""
     text: str
     converted: Sequence[tuple[int, Callable[[Any], Any]]]
-    pick: Pick | None = None
-    """Takes from a row what SQLite has to get, in its order; None: all, in that of the row."""
+    order: Sequence[int] = ()
+    """What SQLite has to get of a row, by position; empty: all of it, as it is."""
     many: str = ""
     """The same statement for SQLite with `MANY` rows."""
     lists: Sequence[Callable[[Sequence[Any]], str]] = ()
@@ -104,23 +100,27 @@ class Bulk:
             parts = range(0, len(rows), ARRAYS_MAX)
             done = [self._run_arrays(connection, rows[at : at + ARRAYS_MAX]) for at in parts]
             return sum(cursor.rowcount for cursor in done)
-        values = converting(self.converted, rows)
         if not self.arrays:
-            picked = map(self.pick, values) if self.pick else values
-            return self._run_positions(connection, list(picked))
+            return self._run_positions(connection, rows)
+        values = converting(self.converted, rows)
         named = [dict(zip(self.names, row, strict=True)) for row in values]
         return int(execute(connection, "executemany", self.text, named).rowcount)
 
     def _run_positions(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> int:
         """Writes the rows to SQLite, for which many in one statement are a sixth less work."""
+        columns = converted(self.converted, rows)
+        if self.order:
+            columns = [columns[index] for index in self.order]
         whole = len(rows) // MANY * MANY if self.many else 0
-        written = 0
+        written, width = 0, len(columns)
+        values: list[Any] = [None] * (MANY * width)
         for at in range(0, whole, MANY):
-            values = tuple(chain.from_iterable(rows[at : at + MANY]))
+            for index, column in enumerate(columns):
+                values[index::width] = column[at : at + MANY]
             written += execute(connection, "execute", self.many, values).rowcount
         if whole < len(rows):
-            rest = execute(connection, "executemany", self.text, rows[whole:])
-            written += rest.rowcount
+            rest = list(zip(*(column[whole:] for column in columns), strict=True))
+            written += execute(connection, "executemany", self.text, rest).rowcount
         return written
 
     def count(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> int:
@@ -145,9 +145,7 @@ class Bulk:
         return len(rows)
 
     def _run_arrays(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> Any:
-        columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
-        for index, convert in self.converted:
-            columns[index] = [convert(value) for value in columns[index]]
+        columns = converted(self.converted, rows)
         values = zip(self.names, self.lists, columns, strict=True)
         given = {name: listed(column) for name, listed, column in values}
         return execute(connection, "execute", self.arrays, given)
@@ -231,9 +229,9 @@ def updating(dialect: Dialect, table: Table, columns: tuple[str, ...]) -> Bulk:
     )
     on = written_for(dialect)
     compiled: Any = statement.compile(dialect=on)
-    pick = itemgetter(*(columns.index(name.removeprefix("of_")) for name in compiled.positiontup))
+    order = [columns.index(name.removeprefix("of_")) for name in compiled.positiontup]
     types = {name: table.c[name].type for name in columns}
-    return Bulk(columns, str(compiled), _indexed(on, types), pick)
+    return Bulk(columns, str(compiled), _indexed(on, types), order)
 
 
 @cache
@@ -250,13 +248,13 @@ def writing(
         )
         names = tuple(types)
         order = [names.index(name) for name in compiled.positiontup]
-        pick = None if order == list(range(len(names))) else itemgetter(*order)
+        plain = order == list(range(len(names)))
         text = str(compiled)
         one = f"({', '.join('?' * len(names))})"
         many = (
             "" if conflict and conflict.decided_on else text.replace(one, ", ".join([one] * MANY))
         )
-        return Bulk(names, text, _indexed(on, types), pick, many)
+        return Bulk(names, text, _indexed(on, types), () if plain else order, many)
     one = _resolved(postgresql.insert(table), table, columns, conflict)
     new = _unnested(types)
     whole = postgresql.insert(table).from_select(

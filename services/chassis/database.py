@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from random import Random
 from secrets import randbits
 from types import TracebackType
@@ -61,6 +61,10 @@ log = structlog.get_logger()
 def new_id() -> str:
     """32 hexadecimal digits that nothing else has."""
     return _ids.getrandbits(128).to_bytes(16, "big").hex()
+
+
+_full_name: Callable[[Any], str] = cache(lambda kind: str(kind.DESCRIPTOR.full_name))
+"""What a kind of message is called: protobuf makes the name anew each time."""
 
 
 def utc_now() -> datetime:
@@ -140,9 +144,17 @@ class Transaction:
         `subject` is what it is about (`item/<id>`) and the unit of ordering; `channel_id` is the
         channel that it concerns, if it concerns one.
         """
-        kind = message.DESCRIPTOR.full_name
-        told = message.SerializeToString()
-        self.events.append((new_id(), merchant_id, channel_id, kind, subject, self.now, told))
+        self.emit_all(merchant_id, [(subject, message)], channel_id)
+
+    def emit_all(
+        self, merchant_id: str, told: Iterable[tuple[str, Message]], channel_id: str = ""
+    ) -> None:
+        """The same for many messages, each with its subject; they may be one, filled in anew."""
+        now, name = self.now, _full_name
+        self.events += [
+            (new_id(), merchant_id, channel_id, name(type(m)), subject, now, m.SerializeToString())
+            for subject, m in told
+        ]
 
     def lock(self, names: Iterable[str], *, shared: bool = False) -> None:
         """Holds these names until the end of the transaction, against other processes.

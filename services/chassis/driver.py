@@ -72,18 +72,25 @@ def converting(
     """The rows with these columns converted."""
     if not rows or not converts:
         return rows
-    columns: list[Any] = list(zip(*rows, strict=True))
+    return zip(*converted(converts, rows), strict=True)
+
+
+def converted(
+    converts: Sequence[tuple[int, Callable[[Any], Any]]], rows: Sequence[Any]
+) -> list[Sequence[Any]]:
+    """The columns of the rows, these converted."""
+    columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
     for index, convert in converts:
         columns[index] = _converted(columns[index], convert)
-    return zip(*columns, strict=True)
+    return columns
 
 
-def _converted(column: Sequence[Any], convert: Callable[[Any], Any]) -> Iterable[Any]:
+def _converted(column: Sequence[Any], convert: Callable[[Any], Any]) -> Sequence[Any]:
     """A column converted; the rows of a group often have the same in it, such as its time."""
     first = column[0]
     if column.count(first) == len(column):
         return [convert(first)] * len(column)
-    return map(convert, column)
+    return list(map(convert, column))
 
 
 def written_for(dialect: Dialect) -> Dialect:

@@ -273,8 +273,8 @@ class Change(NamedTuple):
     after: int
     version: int
     """The next one of the figure."""
-    tracked: bool
-    deleted: bool
+    tracked: bool = True
+    deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,8 +49,8 @@ def change_channel(
         tell_channel(transaction, merchant, after, disconnected=sorted(left))
     channel_id = after.channel_id
     online_store.save_changes(connection, merchant, channel_id, impact.changes, transaction.now)
-    for subject, told in wire.changes_told(channel_id, impact.changes):
-        transaction.emit(merchant, subject, told, channel_id)
+    told = wire.changes_told(channel_id, impact.changes)
+    transaction.emit_all(merchant, told, channel_id)
     return after, impact
 
 

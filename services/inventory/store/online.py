@@ -185,13 +185,12 @@ def recalculate(
             _only(kept.item_id, item_id),
         )
     ).rows(connection)
-    plain = (True, False)
-    changes = []
-    for one, before, version in known:
-        after = figures.pop(one, 0)
-        if after != before:
-            changes.append(Change(one, before, after, version + 1, *plain))
-    changes += [Change(one, 0, after, 1, *plain) for one, after in figures.items() if after]
+    changes = [
+        Change(one, before, after, version + 1)
+        for one, before, version in known
+        if (after := figures.pop(one, 0)) != before
+    ]
+    changes += [Change(one, 0, after, 1) for one, after in figures.items() if after]
     changes.sort(key=itemgetter(0))
     odd = _odd_items(connection, merchant, item_id)
     if not odd:
