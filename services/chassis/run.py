@@ -20,6 +20,7 @@ from services.chassis.feed import EventFeed
 from services.chassis.plumbing import Plumbing
 from services.chassis.server import Server, serve_until_stopped
 from services.chassis.settings import Context, Settings
+from services.chassis.young import look_at_young_tables
 from tillbridge.events.v1 import events_pb2
 
 FORGET_EVERY_S = 3600.0
@@ -81,6 +82,7 @@ async def assemble(
         feed.listen,
         feed.count_dead_letters,
         lambda: _forget(database, settings),
+        lambda: look_at_young_tables(database),
     ]
     return server, database, Wiring(wiring.contracts, background)
 

@@ -41,8 +41,8 @@ LISTED_MAX = 256
 """So many keys at most are parameters of their own on SQLite, which finds its way in JSON for more:
 a key costs it a third less then.
 """
-_FROM_JSON = re.compile(r"SELECT ((?:, )?value ->> \d+)+ FROM json_each\(\?\)")
-"""The keys in a statement for SQLite, as `among` writes them."""
+_AMONG = re.compile(r"\(([\w., ]+)\) IN \(SELECT (?:(?:, )?value ->> \d+)+ FROM json_each\(\?\)\)")
+"""What `among` writes for SQLite, with its columns."""
 
 
 class _Keys(TypeDecorator[Sequence[Sequence[str]]]):
@@ -134,7 +134,7 @@ class Lookup:
     """
 
     def __init__(self, statement: Select[Any]) -> None:
-        self._statement = statement
+        self.statement = statement
         self._asks: dict[str, _Ask] = {}
 
     def rows(self, connection: Connection, **values: Any) -> list[tuple[Any, ...]]:
@@ -146,7 +146,7 @@ class Lookup:
         dialect = connection.dialect
         ask = self._asks.get(dialect.name)
         if ask is None:
-            ask = self._asks[dialect.name] = _ask(self._statement, dialect)
+            ask = self._asks[dialect.name] = _ask(self.statement, dialect)
         cursor = execute(connection, "execute", *ask.filled(values))
         return ask.read(connection, cursor)
 
@@ -169,17 +169,24 @@ class _Ask:
 
     def filled(self, values: dict[str, Any]) -> tuple[str, Any]:
         """The statement, and the values as the driver takes them."""
-        if self.listed and 0 < len(values[self.listed]) <= LISTED_MAX:
-            found = values.pop(self.listed)
-            count = _round(len(found))
-            listed = chain(*found, *repeat(found[-1], count - len(found)))
+        found = values[self.listed] if self.listed else ()
+        if not found:
             whole = self._whole(values)
-            parameters = [whole[name] for name in self.positions if name != self.listed]
-            at = self.positions.index(self.listed)
-            parameters[at:at] = listed
-            return _listing(self.text, len(found[0]), count), parameters
+            return self.text, [whole[name] for name in self.positions] if self.positions else whole
+        same = _same(found)
+        listed: list[Any] = list(found[0][:same])
+        count = _round(len(found)) if len(found) <= LISTED_MAX else 0
+        if count:
+            own = [key[same:] for key in found] if same else found
+            listed.extend(chain(*own, *repeat(own[-1], count - len(own))))
+            del values[self.listed]
         whole = self._whole(values)
-        return self.text, [whole[name] for name in self.positions] if self.positions else whole
+        if not count:
+            listed.append(whole[self.listed])
+        parameters: list[Any] = []
+        for name in self.positions:
+            parameters += listed if name == self.listed else (whole[name],)
+        return _listing(self.text, same, count), parameters
 
     def _whole(self, values: dict[str, Any]) -> Mapping[str, Any]:
         """All values, converted."""
@@ -213,7 +220,7 @@ def _ask(statement: Select[Any], dialect: Dialect) -> _Ask:
     }
     text, positions = str(compiled), compiled.positiontup or ()
     keyed = [name for name in positions if isinstance(binds.get(name), _Keys)]
-    in_json = len(_FROM_JSON.findall(text)) == len(keyed) == 1
+    in_json = len(_AMONG.findall(text)) == len(keyed) == 1
     kinds = enumerate(column.type for column in statement.selected_columns)
     results = ((index, kind.dialect_impl(on).result_processor(on, None)) for index, kind in kinds)
     return _Ask(
@@ -233,11 +240,36 @@ def _round(count: int) -> int:
     return 1 << (count - 1).bit_length() if count < 16 else -(-count // 16) * 16
 
 
+def _same(found: Sequence[Sequence[str]]) -> int:
+    """How many of the first columns, but for the last one, are the same in all keys."""
+    first, last = found[0], len(found[0]) - 1
+    for index in range(last):
+        if any(key[index] != first[index] for key in found):
+            return index
+    return last
+
+
 @lru_cache(maxsize=1000)
-def _listing(text: str, columns: int, count: int) -> str:
-    """A statement for SQLite with so many keys, each column of each a parameter."""
-    one = f"({', '.join('?' * columns)})"
-    return _FROM_JSON.sub(f"VALUES {', '.join([one] * count)}", text)
+def _listing(text: str, same: int, count: int) -> str:
+    """A statement for SQLite with so many keys, each column of each a parameter; with none, they
+    are JSON. The first columns, so many as are the `same` in all keys, are compared by themselves,
+    since SQLite knows then which index to use.
+    """
+
+    def written(found: re.Match[str]) -> str:
+        columns = found[1].split(", ")
+        own = columns[same:]
+        if not count:
+            parts = ", ".join(f"value ->> {index}" for index in range(same, len(columns)))
+            keys = f"SELECT {parts} FROM json_each(?)"  # noqa: S608  (numbers)
+        elif len(own) == 1:
+            keys = ", ".join("?" * count)
+        else:
+            keys = "VALUES " + ", ".join([f"({', '.join('?' * len(own))})"] * count)
+        shared = "".join(f"{column} = ? AND " for column in columns[:same])
+        return f"({shared}({', '.join(own)}) IN ({keys}))"
+
+    return _AMONG.sub(written, text)
 
 
 def append(

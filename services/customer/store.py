@@ -104,7 +104,9 @@ _c, _m, _k = CUSTOMERS.c, MATCHES.c, COLLISIONS.c
 _BY_ADDRESS = sa.select(CUSTOMERS).where(among(keys(), _c.merchant_id, _c.email_key))
 _BY_POS_ID = sa.select(CUSTOMERS).where(among(keys(), _c.merchant_id, _c.pos_customer_id))
 _BY_ID = sa.select(CUSTOMERS).where(among(keys(), _c.merchant_id, _c.customer_id))
-_MERGED_INTO = sa.select(CUSTOMERS).where(among(keys(), _c.merchant_id, _c.survivor_id))
+_MERGED_INTO = sa.select(CUSTOMERS).where(
+    among(keys(), _c.merchant_id, _c.survivor_id), _c.survivor_id.is_not(None)
+)
 
 _MATCHES = sa.select(MATCHES).where(among(keys(), _m.merchant_id, _m.channel_id, _m.order_id))
 _MATCHED = among(keys(), _m.merchant_id, _m.customer_id)
@@ -113,11 +115,7 @@ _OF_ADDRESS = (
     _m.rule == sa.literal_column("'AMBIGUOUS'"),
     among(keys(), _m.merchant_id, _m.email_key),
 )
-_WAITING = (
-    sa.select(_m.merchant_id, _m.channel_id, _m.order_id)
-    .where(*_OF_ADDRESS)
-    .order_by(_m.merchant_id, _m.channel_id, _m.order_id)
-)
+_WAITING = sa.select(_m.merchant_id, _m.channel_id, _m.order_id).where(*_OF_ADDRESS)
 _COUNT_WAITING = (
     sa.select(_m.email_key, sa.func.count().label("orders"))
     .where(*_OF_ADDRESS)
@@ -241,7 +239,7 @@ def match_page(
 def waiting(connection: Connection, addresses: Collection[Key]) -> list[tuple[str, str, str]]:
     """Merchant, channel and id of the orders that wait for one of these addresses, in order."""
     rows = connection.execute(_WAITING, {"keys": sorted(addresses)}) if addresses else ()
-    return [(row.merchant_id, row.channel_id, row.order_id) for row in rows]
+    return sorted((row.merchant_id, row.channel_id, row.order_id) for row in rows)
 
 
 def save_collisions(

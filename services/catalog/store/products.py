@@ -57,9 +57,7 @@ _ITEMS = sa.select(
     VARIANTS, PRODUCTS, (_p.merchant_id == _v.merchant_id) & (_p.product_id == _v.product_id)
 )
 _ITEMS_BY_ID = Lookup(_ITEMS.where(among(keys(), _v.merchant_id, _v.item_id)))
-_ITEMS_BY_SKU = Lookup(
-    _ITEMS.where(among(keys(), _v.merchant_id, _v.sku)).order_by(_v.merchant_id, _v.item_id)
-)
+_ITEMS_BY_SKU = Lookup(_ITEMS.where(among(keys(), _v.merchant_id, _v.sku)))
 
 
 def shelf(connection: Connection, products: Collection[Key], items: Collection[Key]) -> Shelf:
@@ -130,7 +128,7 @@ def _items(
     connection: Connection, lookup: Lookup, wanted: Collection[Key]
 ) -> dict[str, list[Item]]:
     found: dict[str, list[Item]] = {}
-    for row in lookup.rows(connection, keys=sorted(set(wanted))) if wanted else ():
+    for row in sorted(lookup.rows(connection, keys=sorted(set(wanted)))) if wanted else ():
         found.setdefault(row[0], []).append(Item(*row[1:]))
     return found
 

@@ -12,6 +12,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     func,
+    literal_column,
     or_,
     select,
     true,
@@ -48,9 +49,11 @@ _COLUMNS = (
 )
 
 
+_OPEN: ColumnElement[bool] = INCIDENTS.c.state == literal_column(str(int(State.OPEN)))
+"""Spelt out, as the index of open ones has it."""
 _OPEN_AT = select(INCIDENTS.c.merchant_id, INCIDENTS.c.item_id, INCIDENTS.c.outlet_id).where(
     among(keys(), INCIDENTS.c.merchant_id, INCIDENTS.c.item_id, INCIDENTS.c.outlet_id),
-    INCIDENTS.c.state == int(State.OPEN),
+    _OPEN,
 )
 
 
@@ -86,7 +89,7 @@ _END = (
     update(INCIDENTS)
     .where(
         among(keys(), INCIDENTS.c.merchant_id, INCIDENTS.c.item_id, INCIDENTS.c.outlet_id),
-        INCIDENTS.c.state == int(State.OPEN),
+        _OPEN,
     )
     .values(state=int(State.ENDED), end_time=bindparam("now", type_=UtcTime))
 )
@@ -230,11 +233,11 @@ def load_siblings(
 
 
 def _sums(quantity: Any, merchant_id: Any, item_id: Any, outlet_id: Any) -> Select[Any]:
-    """The sums of a table at each place of the items asked for."""
+    """The sums of a table at each place of the items asked for, which are of one merchant."""
     return (
         select(item_id, outlet_id, func.sum(quantity))
         .where(among(keys(), merchant_id, item_id))
-        .group_by(merchant_id, item_id, outlet_id)
+        .group_by(item_id, outlet_id)
     )
 
 

@@ -2,19 +2,18 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
     Connection,
-    and_,
     bindparam,
     delete,
     select,
-    update,
 )
 
 from services.chassis.plumbing import UtcTime
-from services.chassis.statements import Lookup, among, keys, save_decided
+from services.chassis.statements import Lookup, among, keys, save_decided, update
 from services.inventory.rules.reservations import Allocation, Reservation, State
 from services.inventory.rules.stock import (
     Hold,
@@ -69,10 +68,11 @@ def hold_rows(merchant: str, reservation: Reservation) -> list[dict[str, Any]]:
 
 
 _LOAD_HOLDS = Lookup(
-    _HOLDS.add_columns(HOLDS.c.held)
-    .where(among(keys(), HOLDS.c.merchant_id, HOLDS.c.reservation_id))
-    .order_by(HOLDS.c.merchant_id, HOLDS.c.reservation_id, HOLDS.c.line_id, HOLDS.c.outlet_id)
+    _HOLDS.add_columns(HOLDS.c.held).where(
+        among(keys(), HOLDS.c.merchant_id, HOLDS.c.reservation_id)
+    )
 )
+_BY_KEY = itemgetter(0, 1, 2, 4)
 
 
 _LOAD_RESERVATIONS = Lookup(
@@ -95,7 +95,7 @@ def load_reservations(
     found: dict[tuple[str, str], tuple[Reservation, list[Hold]]] = {}
     parts: dict[tuple[str, str], list[Allocation]] = {}
     held: dict[tuple[str, str], list[Hold]] = {}
-    for row in _LOAD_HOLDS.rows(connection, keys=wanted):
+    for row in sorted(_LOAD_HOLDS.rows(connection, keys=wanted), key=_BY_KEY):
         hold = Hold(*row[1:7])
         key = (row[0], hold.reservation_id)
         parts.setdefault(key, []).append(
@@ -178,32 +178,19 @@ def forget_holds(connection: Connection, moved: Iterable[tuple[str, str]]) -> No
 _HOLD_KEY = ("merchant_id", "reservation_id", "line_id", "outlet_id")
 
 
-_IS_HOLD = and_(*(HOLDS.c[name] == bindparam(f"key_{name}") for name in _HOLD_KEY))
-
-
-_POST_HOLDS = update(HOLDS).where(_IS_HOLD).values(pos_version=bindparam("version"))
-
-
-_END_HOLDS = update(HOLDS).where(_IS_HOLD).values(held=False)
-
-
 def save_holds(
     connection: Connection,
     posted: Mapping[tuple[str, str, str, str], int | None],
     ended: Iterable[tuple[str, str, str, str]],
 ) -> None:
     """Saves how holds went on: posted, with the sale's version, or ended."""
-    if posted:
-        connection.execute(
-            _POST_HOLDS,
-            [_hold_row(key) | {"version": version} for key, version in posted.items()],
-        )
-    if ended:
-        connection.execute(_END_HOLDS, [_hold_row(key) for key in ended])
+    told = [_hold_row(key) | {"pos_version": version} for key, version in posted.items()]
+    update(connection, HOLDS, told)
+    update(connection, HOLDS, [_hold_row(key) | {"held": False} for key in ended])
 
 
 def _hold_row(key: tuple[str, str, str, str]) -> dict[str, Any]:
-    return {f"key_{name}": value for name, value in zip(_HOLD_KEY, key, strict=True)}
+    return dict(zip(_HOLD_KEY, key, strict=True))
 
 
 def hold_key(merchant: str, hold: Hold) -> tuple[str, str, str, str]:

@@ -233,6 +233,7 @@ class BufferRow(Row, table=True):
     """Stock that is kept back from a channel; an empty outlet or item means each."""
 
     __tablename__ = "buffers"
+    __table_args__ = (Index(None, "merchant_id", "item_id"),)
 
     channel_id: str = Field(primary_key=True)
     outlet_id: str = Field(primary_key=True)
@@ -276,6 +277,7 @@ class TransferLineRow(Row, table=True):
     """An item of a transfer."""
 
     __tablename__ = "transfer_lines"
+    __table_args__ = (Index(None, "merchant_id", "item_id"),)
 
     transfer_id: str = Field(primary_key=True)
     item_id: str = Field(primary_key=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, or_, select, true, tuple_
@@ -18,10 +19,8 @@ _LOAD_TRANSFERS = select(TRANSFERS).where(
 )
 
 
-_LOAD_LINES = (
-    select(TRANSFER_LINES)
-    .where(among(keys(), TRANSFER_LINES.c.merchant_id, TRANSFER_LINES.c.transfer_id))
-    .order_by(TRANSFER_LINES.c.merchant_id, TRANSFER_LINES.c.transfer_id, TRANSFER_LINES.c.item_id)
+_LOAD_LINES = select(TRANSFER_LINES).where(
+    among(keys(), TRANSFER_LINES.c.merchant_id, TRANSFER_LINES.c.transfer_id)
 )
 
 
@@ -73,7 +72,7 @@ def _transfers(connection: Connection, rows: Sequence[Any]) -> dict[TransferKey,
             row.from_outlet_id,
             row.to_outlet_id,
             State(row.state),
-            tuple(lines[key]),
+            tuple(sorted(lines[key], key=attrgetter("item_id"))),
             row.cause,
             row.create_time,
             row.update_time,

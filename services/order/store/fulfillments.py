@@ -20,11 +20,7 @@ _SHIP_TO: Nested[Address | None] = Nested(Address | None)
 _f = FULFILLMENTS.c
 _KEY = ("merchant_id", "fulfillment_id")
 _SHAPE = Shape(FULFILLMENTS)
-_OF_ORDERS = Lookup(
-    sa.select(*_SHAPE.columns)
-    .where(among(keys(), _f.merchant_id, _f.order_id))
-    .order_by(_f.merchant_id, _f.fulfillment_id)
-)
+_OF_ORDERS = Lookup(sa.select(*_SHAPE.columns).where(among(keys(), _f.merchant_id, _f.order_id)))
 _ORDERS_OF = sa.select(_f.merchant_id, _f.fulfillment_id, _f.channel_id, _f.order_id).where(
     among(keys(), _f.merchant_id, _f.fulfillment_id)
 )
@@ -66,7 +62,7 @@ def of_orders(
         key = OrderKey(row.merchant_id, row.channel_id, row.order_id)
         if key in found:  # the same id in another channel is another order
             found[key].append(_fulfillment(row))
-    return {key: tuple(ones) for key, ones in found.items()}
+    return {key: tuple(sorted(ones, key=key_of)) for key, ones in found.items()}
 
 
 def save_fulfillments(

@@ -61,7 +61,7 @@ class Claims:
         now, far = (sa.bindparam(name, type_=UtcTime) for name in ("now", "far"))
         due_time, lease_time = table.c.due_time, table.c.lease_time
         free = sa.or_(lease_time.is_(None), lease_time <= now, lease_time > far)
-        due = sa.and_(sa.or_(due_time <= now, due_time > far), free)
+        due = sa.and_(due_time.is_not(None), sa.or_(due_time <= now, due_time > far), free)
         self._names = names
         self._shape = shape
         self._any = Lookup(sa.select(sa.literal_column("1")).where(due).limit(1))

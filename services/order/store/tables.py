@@ -25,6 +25,9 @@ WAITING = text("waiting_reason > ''")
 GOING = text("state < 6")
 """Orders that are neither posted nor canceled yet: few of many."""
 
+DUE = text("due_time IS NOT NULL")
+"""What goes on by itself, now or later: few of many."""
+
 HELD = text("state = 5")
 """Orders whose stock is held and that are not posted: they wait for their channel or a payment."""
 
@@ -55,7 +58,7 @@ class OrderRow(Row, table=True):
             sqlite_where=WAITING,
             postgresql_where=WAITING,
         ),
-        Index(None, "due_time"),
+        Index("ix_orders_due", "due_time", sqlite_where=DUE, postgresql_where=DUE),
         Index(
             "ix_orders_waiting",
             "merchant_id",
@@ -157,7 +160,7 @@ class SaleRow(Row, table=True):
     __table_args__ = (
         Index(None, "merchant_id", "sale_time"),
         Index(None, "merchant_id", "order_id"),
-        Index(None, "due_time"),
+        Index("ix_sales_due", "due_time", sqlite_where=DUE, postgresql_where=DUE),
         Index(
             "ix_sales_unposted",
             "merchant_id",

@@ -1,0 +1,142 @@
+"""How statements are planned: by what is asked for, not by reading all that a merchant has."""
+
+import asyncio
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+from services.chassis import statements, young
+from services.chassis.database import Database
+from services.chassis.engines import open_engine
+from services.chassis.settings import CONTEXTS, Context
+from services.chassis.statements import Lookup
+from services.order.store import PLUMBING
+from tests.harness import eventually, migrated
+
+FEW = {"channels", "outlets"}
+"""Tables of which a merchant has so few that they are read whole."""
+SUMS = {"catalog.store.held._ACTIVE", "inventory.store.held._EMPTIED", "inventory.store.held._ANY"}
+"""What is about all that a merchant has, or about whether there is any."""
+
+
+def stored() -> Iterator[tuple[Context, str, Any]]:
+    """The statements of all services that take keys, each with its context and name."""
+    for context in CONTEXTS:
+        store = importlib.import_module(f"services.{context}.store")
+        inner = pkgutil.iter_modules(getattr(store, "__path__", []), f"{store.__name__}.")
+        for name in [store.__name__, *(found.name for found in inner)]:
+            module = importlib.import_module(name)
+            for constant, value in vars(module).items():
+                for path, one in _named(f"{name.removeprefix('services.')}.{constant}", value):
+                    if path not in SUMS and "json_each" in _text(one):
+                        yield context, path, one
+
+
+def _named(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, (Lookup, sa.Select, sa.Update, sa.Delete)):
+        yield path, value
+    elif type(value).__module__.startswith("services."):
+        for name, inner in getattr(value, "__dict__", {}).items():
+            if isinstance(inner, Lookup):
+                yield f"{path}.{name}", inner
+
+
+def _text(statement: Any) -> str:
+    """What SQLite is asked, with `?` for what is given."""
+    if isinstance(statement, Lookup):
+        statement = statement.statement
+    found = str(statement.compile(dialect=sqlite.dialect(paramstyle="qmark")))
+    return re.sub(r"__\[POSTCOMPILE_\w+\]", "?, ?", found)
+
+
+STATEMENTS = list(stored())
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[Context, str]:
+    """Addresses of new databases, without any statistics."""
+    folder = tmp_path_factory.mktemp("plans")
+    urls: dict[Context, str] = {
+        context: f"sqlite:///{folder / context}.sqlite3" for context in CONTEXTS
+    }
+    for context, url in urls.items():
+        migrated(context, url)
+    return urls
+
+
+def test_there_are_statements_to_look_at() -> None:
+    assert {context for context, _, _ in STATEMENTS} == set(CONTEXTS)
+    assert len(STATEMENTS) > 50
+
+
+@pytest.mark.parametrize(
+    ("context", "statement"),
+    [pytest.param(context, one, id=path) for context, path, one in STATEMENTS],
+)
+def test_sqlite_finds_rows_by_their_keys(
+    files: dict[Context, str], context: Context, statement: Any
+) -> None:
+    """However many keys there are, of one merchant or of several, and without statistics."""
+    engine = open_engine(files[context], writing=False)
+    with engine.begin() as connection:
+        for text in _forms(statement):
+            values = (None,) * text.count("?")
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all()
+            assert not [step for step in map(_whole, plan) if step], text
+    engine.dispose()
+
+
+def _forms(statement: Any) -> list[str]:
+    """How it is written for many keys, and a lookup also for few of them, whatever they share."""
+    forms = [_text(statement)]
+    if isinstance(statement, Lookup):
+        shared = range(forms[0].count("value ->>"))
+        listing = partial(statements._listing, forms[0])  # noqa: SLF001  (what the driver gets)
+        forms += [listing(same, count) for same in shared for count in (0, 16)]
+    return forms
+
+
+def _whole(row: Any) -> str:
+    """A step that reads all of a table, or all that a merchant has in it; empty for any other."""
+    step = str(row.detail)
+    found = re.match(r"(?:SCAN|SEARCH) (\w+)(?: USING (?:COVERING )?INDEX \w+ (.*))?$", step)
+    if not found or found[1] in FEW | {"json_each"} or found[1].startswith("anon"):
+        return ""
+    return step if found[2] in {None, "(merchant_id=?)"} else ""
+
+
+async def test_postgresql_looks_at_tables_before_its_autovacuum_does(
+    shared: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(young, "LOOK_EVERY_S", 0.05)
+    migrated("order", shared)
+    database = Database(shared, PLUMBING)
+    looking = asyncio.ensure_future(young.look_at_young_tables(database))
+    try:
+        assert _rows_known(shared, "outbox") == -1
+        events = [(str(n), "m", "", "kind", "it", database.clock(), bytes(100)) for n in range(999)]
+        await database.apply("fill", lambda t: PLUMBING.append(t.connection, events))
+
+        async def known() -> bool:
+            return _rows_known(shared, "outbox") == 999
+
+        await eventually(known, within_s=20)
+        assert _rows_known(shared, "requests") == -1, "an empty one is not looked at"
+    finally:
+        looking.cancel()
+        await database.close()
+
+
+def _rows_known(url: str, table: str) -> float:
+    """How many rows the planner believes a table to have; -1 where it has no idea."""
+    with psycopg.connect(url) as connection:
+        found = connection.execute("SELECT reltuples FROM pg_class WHERE relname = %s", [table])
+        return float(next(found)[0])
