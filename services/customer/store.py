@@ -212,8 +212,9 @@ def matches(
 
 
 def save_matches(connection: Connection, saved: Iterable[Match]) -> None:
-    """Keeps orders' matches, in place of what was kept before."""
-    upsert(connection, MATCHES, [_columns(one) | {"rule": one.rule.value} for one in saved])
+    """Keeps matches of different orders, in place of what was kept before."""
+    rows = [_columns(one) | {"rule": one.rule.value} for one in saved]
+    upsert(connection, MATCHES, rows, distinct=True)
 
 
 def count_matches(connection: Connection, customers: Collection[Key]) -> int:

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
-GATHER_S = 0.005
+GATHER_S = 0.015
 """How long a pool that was woken waits for more: who brings one order mostly brings several, and
 what is begun together asks, and is kept, together.
 """
