@@ -15,12 +15,21 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    bindparam,
     select,
 )
 
 from services.chassis.engines import open_engine
 from services.chassis.plumbing import UtcTime
-from services.chassis.statements import StaleError, append, save_decided, upsert
+from services.chassis.statements import (
+    Lookup,
+    StaleError,
+    among,
+    append,
+    keys,
+    save_decided,
+    upsert,
+)
 
 NOON = datetime(2026, 7, 4, 12, tzinfo=UTC)
 COUNTS = [1, 19, 20, 21, 500]
@@ -119,3 +128,29 @@ def test_what_was_decided_on_something_else_is_not_saved(engine: Engine, count: 
         upsert(connection, THINGS, [changed])
         with pytest.raises(StaleError):
             save_decided(connection, THINGS, decided(rows(count), note="stale"), ["second"])
+
+
+_FOUND = Lookup(
+    select(THINGS.c.owner, THINGS.c.name)
+    .where(THINGS.c.second >= bindparam("least"), among(keys(), THINGS.c.owner, THINGS.c.name))
+    .limit(bindparam("most"))
+)
+
+
+@pytest.mark.parametrize("owners", [1, 2])
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 17, 256, 257])
+def test_rows_are_found_by_their_keys_however_many_and_whatever_these_share(
+    engine: Engine, owners: int, count: int
+) -> None:
+    names = ["me", "you"][:owners]
+    wanted = [(names[n % owners], f"thing {n}") for n in range(count)]
+    others = [(owner, f"other {n}") for owner in ("me", "you") for n in range(3)]
+    swapped = [("you" if owner == "me" else "me", name) for owner, name in wanted]
+    with engine.begin() as connection:
+        there = [*dict.fromkeys([*wanted, *others, *(swapped if owners == 1 else [])])]
+        made = zip(rows(len(there)), there, strict=True)
+        append(connection, THINGS, [row | {"owner": key[0], "name": key[1]} for row, key in made])
+        asked = [*wanted, ("me", "nowhere")] if count else []
+        found = _FOUND.rows(connection, keys=asked, least=0, most=1000)
+        assert sorted(found) == sorted(wanted)
+        assert len(_FOUND.rows(connection, keys=asked, least=0, most=1)) == min(count, 1)
