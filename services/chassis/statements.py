@@ -41,6 +41,8 @@ LISTED_MAX = 256
 """So many keys at most are parameters of their own on SQLite, which finds its way in JSON for more:
 a key costs it a third less then.
 """
+_SAME = "same_"
+"""Parameters of PostgreSQL's statements for keys that differ in their last column only."""
 _AMONG = re.compile(r"\(([\w., ]+)\) IN \(SELECT (?:(?:, )?value ->> \d+)+ FROM json_each\(\?\)\)")
 """What `among` writes for SQLite, with its columns."""
 
@@ -66,7 +68,10 @@ class _Keys(TypeDecorator[Sequence[Sequence[str]]]):
 class Keys(list[Any]):
     """Keys that several statements take: they are written for the database once."""
 
-    written = ""
+    def __init__(self, found: Iterable[Any] = ()) -> None:
+        super().__init__(found)
+        self.written: dict[Callable[[Any], str], str] = {}
+        """By what has written them."""
 
 
 def _key_array(found: Sequence[Sequence[str]]) -> str:
@@ -82,12 +87,17 @@ def _written(
 ) -> str:
     if not isinstance(found, Keys):
         return write(found)
-    found.written = found.written or write(found)
-    return found.written
+    if write not in found.written:
+        found.written[write] = write(found)
+    return found.written[write]
 
 
 def _columns_in_a_row(found: Sequence[Sequence[str]]) -> str:
     return texts([text for column in zip(*found, strict=True) for text in column])
+
+
+def _last_column(found: Sequence[Sequence[str]]) -> str:
+    return texts([key[-1] for key in found])
 
 
 def keys(name: str = "keys") -> BindParameter[Sequence[Sequence[str]]]:
@@ -114,10 +124,17 @@ def _among_sqlite(element: among, compiler: SQLCompiler, **options: Any) -> str:
 
 
 @compiles(among, "postgresql")
-def _among_postgresql(element: among, compiler: SQLCompiler, **options: Any) -> str:
+def _among_postgresql(
+    element: among, compiler: SQLCompiler, *, same: bool = False, **options: Any
+) -> str:
+    """With `same`, for keys that differ in their last column only: PostgreSQL plans that faster,
+    and finds them faster.
+    """
     given, *columns = (compiler.process(clause, **options) for clause in element.clauses)
-    if len(columns) == 1:
-        return f"{columns[0]} = ANY ({given})"
+    if same or len(columns) == 1:
+        *shared, last = columns
+        one = [f"{name} = %({_SAME}{at})s::VARCHAR" for at, name in enumerate(shared)]
+        return f"({' AND '.join([*one, f'{last} = ANY ({given})'])})"
     count = f"cardinality({given}) / {len(columns)}"
     parts = ", ".join(
         f"({given})[{count} * {index} + 1 : {count} * {index + 1}]" for index in range(len(columns))
@@ -165,15 +182,26 @@ class _Ask:
     results: Sequence[tuple[int, Callable[[Any], Any]]]
     """The columns that it gives in another form, and what makes them what they are."""
     listed: str
-    """The parameter that is the keys, if SQLite can take each as one of its own; else empty."""
+    """The parameter that is the keys, if they may be written as suits them; else empty."""
+    last: str
+    """For PostgreSQL: the statement for keys that differ in their last column alone."""
 
     def filled(self, values: dict[str, Any]) -> tuple[str, Any]:
         """The statement, and the values as the driver takes them."""
         found = values[self.listed] if self.listed else ()
         if not found:
-            whole = self._whole(values)
-            return self.text, [whole[name] for name in self.positions] if self.positions else whole
+            return self._as_it_is(values)
         same = _same(found)
+        if self.positions:
+            return self._listed(found, same, values)
+        return self._last(found, values) if same == len(found[0]) - 1 else self._as_it_is(values)
+
+    def _as_it_is(self, values: dict[str, Any]) -> tuple[str, Any]:
+        whole = self._whole(values)
+        return self.text, [whole[name] for name in self.positions] if self.positions else whole
+
+    def _listed(self, found: Any, same: int, values: dict[str, Any]) -> tuple[str, Any]:
+        """For SQLite: with each key as parameters, or all as JSON."""
         listed: list[Any] = list(found[0][:same])
         count = _round(len(found)) if len(found) <= LISTED_MAX else 0
         if count:
@@ -187,6 +215,13 @@ class _Ask:
         for name in self.positions:
             parameters += listed if name == self.listed else (whole[name],)
         return _listing(self.text, same, count), parameters
+
+    def _last(self, found: Any, values: dict[str, Any]) -> tuple[str, Any]:
+        """For PostgreSQL: with the last column of the keys, and what the others have in common."""
+        del values[self.listed]
+        shared = {f"{_SAME}{at}": text for at, text in enumerate(found[0][:-1])}
+        column = {self.listed: _written(found, _last_column)}
+        return self.last, {**self._whole(values), **column, **shared}
 
     def _whole(self, values: dict[str, Any]) -> Mapping[str, Any]:
         """All values, converted."""
@@ -208,9 +243,12 @@ class _Ask:
         yield converting(self.results, rows)
 
 
+_WHOLE = {"render_postcompile": True}
+
+
 def _ask(statement: Select[Any], dialect: Dialect) -> _Ask:
     on = written_for(dialect)
-    compiled: Any = statement.compile(dialect=on, compile_kwargs={"render_postcompile": True})
+    compiled: Any = statement.compile(dialect=on, compile_kwargs=_WHOLE)
     binds = {name: bind.type for name, bind in compiled.binds.items()}
     converted = dict(bound(on, binds))
     given = {
@@ -219,8 +257,13 @@ def _ask(statement: Select[Any], dialect: Dialect) -> _Ask:
         if value is not None
     }
     text, positions = str(compiled), compiled.positiontup or ()
-    keyed = [name for name in positions if isinstance(binds.get(name), _Keys)]
-    in_json = len(_AMONG.findall(text)) == len(keyed) == 1
+    keyed = [name for name, kind in binds.items() if isinstance(kind, _Keys)]
+    last = ""
+    if on.name == "postgresql":
+        among_one = len(keyed) == 1
+        last = str(statement.compile(dialect=on, compile_kwargs={**_WHOLE, "same": True}))
+    else:
+        among_one = len(_AMONG.findall(text)) == len(keyed) == 1
     kinds = enumerate(column.type for column in statement.selected_columns)
     results = ((index, kind.dialect_impl(on).result_processor(on, None)) for index, kind in kinds)
     return _Ask(
@@ -229,7 +272,8 @@ def _ask(statement: Select[Any], dialect: Dialect) -> _Ask:
         converted,
         positions,
         [(index, convert) for index, convert in results if convert],
-        keyed[0] if in_json else "",
+        keyed[0] if among_one else "",
+        last if among_one else "",
     )
 
 
