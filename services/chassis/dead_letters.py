@@ -50,7 +50,7 @@ class DeadLetters:
 
     def __init__(self, feed: str, plumbing: Plumbing) -> None:
         self._feed = feed
-        self._outbox = plumbing.outbox
+        self._events = plumbing.events
         self._table = table = plumbing.dead_letters
         self._counted: set[str] = set()
         self._key = (table.c.merchant_id, table.c.consumer, table.c.reader, table.c.cursor)
@@ -125,10 +125,10 @@ class DeadLetters:
         failed: Mapping[int, str],
         now: datetime,
     ) -> None:
-        outbox = self._outbox.c
-        found = select(self._outbox).where(outbox.cursor.in_(list(failed)))
+        told = self._events.c
+        found = select(self._events).where(told.cursor.in_(list(failed)))
         if reader:
-            found = found.where(outbox.merchant_id == reader)
+            found = found.where(told.merchant_id == reader)
         events = connection.execute(found).mappings().all()
         if len(events) < len(failed):
             raise invalid("failed", "each cursor must be that of an event of this feed")

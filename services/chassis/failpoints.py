@@ -27,6 +27,7 @@ POINTS: Mapping[str, str] = {
     "follow.handled": "It has handled them; the owner of the feed does not know.",
     "follow.acknowledged": "The owner knows; the next events are not asked for.",
     "forget.some": "Some of the old remembered answers are forgotten, others not.",
+    "prune.some": "Some of the old events are forgotten, others not.",
     "expiry.due": "Holds whose time is up are found; none has ended.",
     "order.taken": "A run of an order is leased; nothing of it is done.",
     "order.step.due": "What a step will ask for is noted; the other service is not asked yet.",

@@ -56,24 +56,25 @@ class _Questions:
     """The statements on a service's outbox and cursors: built once, since many readers ask."""
 
     def __init__(self, plumbing: Plumbing) -> None:
-        self._outbox = plumbing.outbox
-        self.consumers = plumbing.consumers
-        outbox, consumers = self._outbox.c, self.consumers.c
+        self._events = plumbing.events.c
+        self.consumers = consumed = plumbing.consumers
+        outbox, last, consumers = plumbing.outbox.c, plumbing.last_events.c, consumed.c
         known = select(consumers.cursor).where(
             consumers.merchant_id == bindparam("merchant_id"),
             consumers.consumer == bindparam("consumer"),
         )
         place = (
             known.scalar_subquery(),
-            select(func.max(outbox.cursor)).scalar_subquery(),
+            func.coalesce(  # the outbox is empty when all of it is old
+                select(func.max(outbox.cursor)).scalar_subquery(),
+                select(func.max(last.cursor)).scalar_subquery(),
+            ),
         )
         self.place = Lookup(select(*place))
         """Where a consumer is, and where the feed ends."""
         self.stand = Lookup(select(*place, DeadLetters("", plumbing).any_due.scalar_subquery()))
         """The same, and whether something comes again."""
-        self.count_after = Lookup(
-            select(func.count()).select_from(self._outbox).where(outbox.cursor > bindparam("after"))
-        )
+        self.count_after = Lookup(select(_count_after(last.cursor) + _count_after(outbox.cursor)))
         self._afters: dict[tuple[str, ...], Lookup] = {}
 
     def is_behind(self, new: Any) -> ColumnElement[bool]:
@@ -83,20 +84,24 @@ class _Questions:
     def after(self, given: tuple[str, ...]) -> Lookup:
         """Asks for the events behind a cursor, of a merchant, channel or types as `given`."""
         if given not in self._afters:
-            outbox = self._outbox.c
+            events = self._events
             conditions: dict[str, ColumnElement[bool]] = {
-                "merchant": outbox.merchant_id == bindparam("merchant"),
-                "channel": outbox.channel_id == bindparam("channel"),
-                "types": among(keys("types"), outbox.type),
+                "merchant": events.merchant_id == bindparam("merchant"),
+                "channel": events.channel_id == bindparam("channel"),
+                "types": among(keys("types"), events.type),
             }
-            columns = (outbox[name] for name in OutboxRow._fields)
+            columns = (events[name] for name in OutboxRow._fields)
             self._afters[given] = Lookup(
                 select(*columns)
-                .where(outbox.cursor > bindparam("after"), *map(conditions.__getitem__, given))
-                .order_by(outbox.cursor)
+                .where(events.cursor > bindparam("after"), *map(conditions.__getitem__, given))
+                .order_by(events.cursor)
                 .limit(bindparam("count"))
             )
         return self._afters[given]
+
+
+def _count_after(cursor: ColumnElement[int]) -> ColumnElement[int]:
+    return select(func.count()).where(cursor > bindparam("after")).scalar_subquery()
 
 
 _questions = cache(_Questions)

@@ -1,7 +1,8 @@
 """Following another service's feed: read, handle, acknowledge, again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import grpc
@@ -20,10 +21,22 @@ if TYPE_CHECKING:
 WAIT_MS = 20_000
 BACKOFF_MAX_S = 2.0
 REASON_MAX = 500
+PASSED_EVERY_S = 60.0
+"""How often a follower says at most that it has passed events which it did not ask for. That costs
+the feed's owner a write, and its feed goes on all day.
+"""
 
 log = structlog.get_logger()
 
 Handle = Callable[[Sequence[pb.Event]], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where the owner of the feed knows a follower to be, and when that was said."""
+
+    cursor: int
+    time_s: float
 
 
 async def follow(
@@ -42,13 +55,17 @@ async def follow(
     go on. Those are reported to the owner of the feed, who delivers them again later, alone, and
     after five deliveries keeps them as dead letters. So `handle` has to cope with an event that
     comes behind younger ones of its subject: by reading what is now, or by comparing revisions.
+
+    Events that `request` leaves out are acknowledged as well, once in a while: the owner of the
+    feed keeps what a consumer has not passed.
     """
     stub = EventFeedStub(channel)
     request.wait_ms_max = WAIT_MS
     pause_s = 0.05
+    place = _Place(0, asyncio.get_running_loop().time())
     while True:
         try:
-            await _step(stub, identity, request, handle)
+            await _step(stub, identity, request, handle, place)
             pause_s = 0.05
         except grpc.aio.AioRpcError as error:
             log.info("feed not reached", feed=request.feed, code=error.code().name)
@@ -63,18 +80,26 @@ async def follow(
 
 
 async def _step(
-    stub: "EventFeedAsyncStub", identity: Identity, request: pb.ReadEventsRequest, handle: Handle
+    stub: "EventFeedAsyncStub",
+    identity: Identity,
+    request: pb.ReadEventsRequest,
+    handle: Handle,
+    place: _Place,
 ) -> None:
     found = await stub.ReadEvents(
         request, metadata=identity.metadata(), timeout=WAIT_MS / 1000 + 10
     )
     metrics.FOLLOW_LAG.labels(request.feed).set(len(found.events) + found.lag)
-    if not found.events and not found.again:
+    now_s = asyncio.get_running_loop().time()
+    again: Mapping[int, Exception] = {}
+    failed: Mapping[int, Exception] = {}
+    if found.events or found.again:
+        failpoints.at("follow.read")
+        again = await _failures(found.again, handle)
+        failed = {**again, **await _failures(found.events, handle)}
+        failpoints.at("follow.handled")
+    elif found.next_cursor <= place.cursor or now_s - place.time_s < PASSED_EVERY_S:
         return
-    failpoints.at("follow.read")
-    again = await _failures(found.again, handle)
-    failed = again | await _failures(found.events, handle)
-    failpoints.at("follow.handled")
     await stub.AckEvents(
         pb.AckEventsRequest(
             feed=request.feed,
@@ -89,6 +114,7 @@ async def _step(
         metadata=identity.metadata(),
         timeout=10,
     )
+    place.cursor, place.time_s = found.next_cursor, now_s
     failpoints.at("follow.acknowledged")
 
 

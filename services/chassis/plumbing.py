@@ -1,5 +1,5 @@
-"""The tables that every service has beside its own: remembered answers, outbox, cursors, dead
-letters.
+"""The tables that every service has beside its own: remembered answers, outbox and what is left of
+it, cursors, dead letters.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +23,7 @@ from sqlalchemy import (
     func,
     select,
     tuple_,
+    union_all,
 )
 
 from services.chassis import statements
@@ -115,6 +116,13 @@ class Plumbing:
             Index(None, "channel_id", "cursor"),
             sqlite_autoincrement=True,
         )
+        self.last_events = _last_events(metadata)
+        columns = self.outbox.c.keys()
+        self.events = union_all(
+            select(*(self.last_events.c[name] for name in columns)),
+            select(*(self.outbox.c[name] for name in columns)),
+        ).subquery("events")
+        """All that a reader can still be told, with the columns of the outbox."""
         self.consumers = Table(
             "consumers",
             metadata,
@@ -127,7 +135,7 @@ class Plumbing:
 
         known = self.requests.c
         self._request_columns = known.keys()
-        self._event_columns = self.outbox.c.keys()[1:]
+        self._event_columns = columns[1:]
         key = (known.merchant_id, known.method, known.request_id)
         self._answers = Lookup(
             select(*key, known.digest, known.answer).where(among(statements.keys(), *key))
@@ -162,6 +170,25 @@ class Plumbing:
         if connection.dialect.name == "postgresql":
             _TAKE_TURN.ask(connection)
         statements.append(connection, self.outbox, events, self._event_columns)
+
+
+def _last_events(metadata: MetaData) -> Table:
+    """The newest of the events that the outbox has no more, of each kind; see `pruning`."""
+    return Table(
+        "last_events",
+        metadata,
+        Column("merchant_id", String, primary_key=True),
+        Column("channel_id", String, primary_key=True),
+        Column("subject", String, primary_key=True),
+        Column("type", String, primary_key=True),
+        Column("cursor", BigInteger, nullable=False),
+        Column("event_id", String, nullable=False),
+        Column("time", UtcTime, nullable=False),
+        Column("data", LargeBinary, nullable=False),
+        Index(None, "cursor", unique=True),
+        Index(None, "merchant_id", "cursor"),
+        Index(None, "channel_id", "cursor"),
+    )
 
 
 def _dead_letters(metadata: MetaData) -> Table:

@@ -18,6 +18,7 @@ from services.chassis.database import Database
 from services.chassis.errors import DomainError
 from services.chassis.feed import EventFeed
 from services.chassis.plumbing import Plumbing
+from services.chassis.pruning import Pruning
 from services.chassis.server import Server, serve_until_stopped
 from services.chassis.settings import Context, Settings
 from services.chassis.young import look_at_young_tables
@@ -82,6 +83,7 @@ async def assemble(
         feed.listen,
         feed.count_dead_letters,
         lambda: _forget(database, settings),
+        Pruning(name, database, settings.event_retention_days).run,
         lambda: look_at_young_tables(database),
     ]
     return server, database, Wiring(wiring.contracts, background)

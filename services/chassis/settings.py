@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     message_bytes_max: int = Field(default=4 * 1024 * 1024, ge=1024)
     request_retention_days: int = Field(default=14, ge=7)
     """How long answers are remembered for their `request_id`."""
+    event_retention_days: int = Field(default=30, ge=1)
+    """How long a feed keeps every event. Of older ones, which all consumers have read, it keeps the
+    newest about each subject."""
 
     def port(self, context: Context) -> int:
         """The port that the service listens on."""

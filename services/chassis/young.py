@@ -15,13 +15,17 @@ from services.chassis.database import Database
 from services.chassis.errors import DomainError
 
 LOOK_EVERY_S = 5.0
-BYTES_MIN = 64 * 1024
-"""What is smaller is read at once, however it is planned."""
+ROWS_MIN = 200
+"""What has fewer is read at once, however it is planned."""
 
 _YOUNG = text(
-    "SELECT quote_ident(relname) FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
-    " AND relkind = 'r' AND reltuples < 0 AND pg_relation_size(oid) >= :bytes_min"
+    "SELECT quote_ident(pg_class.relname) FROM pg_class JOIN pg_stat_user_tables ON relid = oid"
+    " WHERE relnamespace = current_schema()::regnamespace"
+    " AND reltuples <= 0 AND n_live_tup >= :rows_min"
 )
+"""Tables of which the planner knows nothing, or that nothing was there when somebody looked, such
+as before the first rows were committed.
+"""
 
 log = structlog.get_logger()
 
@@ -39,6 +43,6 @@ async def look_at_young_tables(database: Database) -> None:
 
 
 def _look(connection: Connection) -> None:
-    for name in connection.execute(_YOUNG, {"bytes_min": BYTES_MIN}).scalars().all():
+    for name in connection.execute(_YOUNG, {"rows_min": ROWS_MIN}).scalars().all():
         # Another process may be at it.
         connection.exec_driver_sql(f"ANALYZE (SKIP_LOCKED) {name}")

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from sqlalchemy import func, select
 
 from gateway.sandbox import shop
 from services.chassis.database import FORGET_MAX
 from services.chassis.engines import open_engine
+from services.chassis.pruning import PRUNE_MAX
 from services.chassis.statements import append
 from services.customer.store import PLUMBING as CUSTOMER
 from tests.chaos.crashes import HOME, Story, World, adjustment, euros, products
@@ -251,6 +253,38 @@ class Forgetting(Story):
         assert found == [(0,)]
 
 
+class Pruning(Story):
+    """Events of long ago are forgotten, but for the last one about each subject."""
+
+    process = "customer"
+
+    def meanwhile(self) -> None:
+        """More old events than one transaction forgets, and everybody has read them."""
+        url = self.world.database_url.replace("{service}", "customer")
+        engine = open_engine(url or f"sqlite:///{self.fleet.folder}/customer.sqlite3", writing=True)
+        old = datetime.now(UTC) - OLD
+        row = {"merchant_id": MERCHANT, "channel_id": "", "type": "old", "time": old, "data": b""}
+        rows = [
+            row | {"event_id": f"{self.name} {number}", "subject": f"{self.name} {number % 3}"}
+            for number in range(2 * PRUNE_MAX + 1)
+        ]
+        outbox, consumers = CUSTOMER.outbox, CUSTOMER.consumers
+        with engine.begin() as connection:
+            append(connection, outbox, rows)
+            connection.execute(outbox.update().values(time=old))
+            end = connection.execute(select(func.max(outbox.c.cursor))).scalar_one()
+            connection.execute(consumers.update().values(cursor=end))
+        engine.dispose()
+
+    def check(self) -> None:
+        """The last three are left."""
+        rows = self.world.rows("customer", "SELECT count(*) FROM outbox WHERE type = 'old'")
+        assert rows == [(0,)]
+        found = self.world.rows("customer", "SELECT event_id FROM last_events WHERE type = 'old'")
+        last = 2 * PRUNE_MAX
+        assert sorted(found) == sorted((f"{self.name} {last - n}",) for n in range(3))
+
+
 class Migrating(Story):
     """A service is started on a database that is empty."""
 
@@ -427,6 +461,7 @@ SERVICE_CASES: Sequence[tuple[str, type[Story]]] = (
     ("migrate.ready", Migrating),
     ("migrate.done", Migrating),
     ("forget.some", Forgetting),
+    ("prune.some", Pruning),
     # The first transaction of a process forgets old answers.
     ("commit.begin:2", Adjusting),
     ("commit.handled:2", Adjusting),

@@ -4,11 +4,13 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from services.chassis import follow as following
 from services.chassis.auth import Tokens
 from services.chassis.client import Identity
 from services.chassis.database import Database, Transaction
@@ -322,6 +324,50 @@ async def test_a_follower_waits_for_what_is_not_to_be_had_now(
     await eventually(all_seen)
     following.cancel()
     assert list(dict.fromkeys(seen)) == ["a", "b", "c", "d", "e"]
+
+
+async def test_a_follower_passes_what_it_did_not_ask_for(
+    counting: Served, feed: "EventFeedAsyncStub", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its cursor moves on, but it does not write for each event of others, nor when there is none:
+    an acknowledgment is no event.
+    """
+    monkeypatch.setattr(following, "WAIT_MS", 50)
+    monkeypatch.setattr(following, "PASSED_EVERY_S", 0.3)
+    acknowledged: list[tuple[float, int]] = []
+    loop = asyncio.get_running_loop()
+    real = counting.database.write
+
+    async def write(name: str, handler: Any, call: Any) -> bytes:
+        if isinstance(call.request, pb.AckEventsRequest):
+            acknowledged.append((loop.time(), call.request.cursor))
+        return await real(name, handler, call)
+
+    monkeypatch.setattr(counting.database, "write", write)
+
+    async def handle(_events: Any) -> None:
+        raise AssertionError("there is none of these")
+
+    request = pb.ReadEventsRequest(feed="counter", consumer="other", types=["of.Others"])
+    task = asyncio.ensure_future(
+        follow(counting.channel, Identity(Tokens(KEY), "test"), request, handle)
+    )
+    for number in range(40):
+        await count(counting, "a", start=number)
+        await asyncio.sleep(0.02)
+    end = (await read(feed)).next_cursor
+
+    async def passed() -> bool:
+        return bool(acknowledged) and acknowledged[-1][1] == end
+
+    await eventually(passed)
+    often = len(acknowledged)
+    await asyncio.sleep(0.5)
+    task.cancel()
+    assert len(acknowledged) == often, "it goes on although there is nothing"
+    times_s = [time_s for time_s, _ in acknowledged]
+    assert all(two - one > 0.2 for one, two in pairwise(times_s))
+    assert [cursor for _, cursor in acknowledged] == sorted({cursor for _, cursor in acknowledged})
 
 
 async def test_a_batch_of_large_events_is_delivered_in_parts(

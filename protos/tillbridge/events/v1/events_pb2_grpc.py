@@ -29,6 +29,13 @@ class EventFeedStub:
     """Reads the events of the service that answers, in the order in which they were committed. Every
     event is delivered at least once to each consumer; events of one subject keep their order, but for
     one that its consumer failed to handle: it comes again later, behind younger ones of its subject.
+
+    An event is kept for as many days as the installation says (`TILLBRIDGE_EVENT_RETENTION_DAYS`, 30
+    unless set), and until every consumer has acknowledged it. After that it stays until a newer one
+    of the same merchant, channel, subject and type is as old: so who reads from the beginning, however
+    late, learns the last word on everything, and may not learn what was said before it. A consumer
+    that acknowledged nothing for three times as long, although there was something, is waited for no
+    more.
     """
 
     def __init__(self, channel):
@@ -68,6 +75,13 @@ class EventFeedServicer:
     """Reads the events of the service that answers, in the order in which they were committed. Every
     event is delivered at least once to each consumer; events of one subject keep their order, but for
     one that its consumer failed to handle: it comes again later, behind younger ones of its subject.
+
+    An event is kept for as many days as the installation says (`TILLBRIDGE_EVENT_RETENTION_DAYS`, 30
+    unless set), and until every consumer has acknowledged it. After that it stays until a newer one
+    of the same merchant, channel, subject and type is as old: so who reads from the beginning, however
+    late, learns the last word on everything, and may not learn what was said before it. A consumer
+    that acknowledged nothing for three times as long, although there was something, is waited for no
+    more.
     """
 
     def ReadEvents(self, request, context):
@@ -153,6 +167,13 @@ class EventFeed:
     """Reads the events of the service that answers, in the order in which they were committed. Every
     event is delivered at least once to each consumer; events of one subject keep their order, but for
     one that its consumer failed to handle: it comes again later, behind younger ones of its subject.
+
+    An event is kept for as many days as the installation says (`TILLBRIDGE_EVENT_RETENTION_DAYS`, 30
+    unless set), and until every consumer has acknowledged it. After that it stays until a newer one
+    of the same merchant, channel, subject and type is as old: so who reads from the beginning, however
+    late, learns the last word on everything, and may not learn what was said before it. A consumer
+    that acknowledged nothing for three times as long, although there was something, is waited for no
+    more.
     """
 
     @staticmethod

@@ -30,6 +30,13 @@ class EventFeedStub:
     """Reads the events of the service that answers, in the order in which they were committed. Every
     event is delivered at least once to each consumer; events of one subject keep their order, but for
     one that its consumer failed to handle: it comes again later, behind younger ones of its subject.
+
+    An event is kept for as many days as the installation says (`TILLBRIDGE_EVENT_RETENTION_DAYS`, 30
+    unless set), and until every consumer has acknowledged it. After that it stays until a newer one
+    of the same merchant, channel, subject and type is as old: so who reads from the beginning, however
+    late, learns the last word on everything, and may not learn what was said before it. A consumer
+    that acknowledged nothing for three times as long, although there was something, is waited for no
+    more.
     """
 
     @_typing.overload
@@ -65,6 +72,13 @@ class EventFeedAsyncStub(EventFeedStub):
     """Reads the events of the service that answers, in the order in which they were committed. Every
     event is delivered at least once to each consumer; events of one subject keep their order, but for
     one that its consumer failed to handle: it comes again later, behind younger ones of its subject.
+
+    An event is kept for as many days as the installation says (`TILLBRIDGE_EVENT_RETENTION_DAYS`, 30
+    unless set), and until every consumer has acknowledged it. After that it stays until a newer one
+    of the same merchant, channel, subject and type is as old: so who reads from the beginning, however
+    late, learns the last word on everything, and may not learn what was said before it. A consumer
+    that acknowledged nothing for three times as long, although there was something, is waited for no
+    more.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -96,6 +110,13 @@ class EventFeedServicer(metaclass=_abc_1.ABCMeta):
     """Reads the events of the service that answers, in the order in which they were committed. Every
     event is delivered at least once to each consumer; events of one subject keep their order, but for
     one that its consumer failed to handle: it comes again later, behind younger ones of its subject.
+
+    An event is kept for as many days as the installation says (`TILLBRIDGE_EVENT_RETENTION_DAYS`, 30
+    unless set), and until every consumer has acknowledged it. After that it stays until a newer one
+    of the same merchant, channel, subject and type is as old: so who reads from the beginning, however
+    late, learns the last word on everything, and may not learn what was said before it. A consumer
+    that acknowledged nothing for three times as long, although there was something, is waited for no
+    more.
     """
 
     @_abc_1.abstractmethod
