@@ -96,6 +96,10 @@ def _columns_in_a_row(found: Sequence[Sequence[str]]) -> str:
     return texts([text for column in zip(*found, strict=True) for text in column])
 
 
+def _last_json(found: Sequence[Sequence[str]]) -> str:
+    return json.dumps([key[-1] for key in found])
+
+
 def _last_column(found: Sequence[Sequence[str]]) -> str:
     return texts([key[-1] for key in found])
 
@@ -207,10 +211,11 @@ class _Ask:
         if count:
             own = [key[same:] for key in found] if same else found
             listed.extend(chain(*own, *repeat(own[-1], count - len(own))))
-            del values[self.listed]
+        else:
+            one = same == len(found[0]) - 1
+            listed.append(_written(found, _last_json if one else json.dumps))
+        del values[self.listed]
         whole = self._whole(values)
-        if not count:
-            listed.append(whole[self.listed])
         parameters: list[Any] = []
         for name in self.positions:
             parameters += listed if name == self.listed else (whole[name],)
@@ -303,7 +308,9 @@ def _listing(text: str, same: int, count: int) -> str:
     def written(found: re.Match[str]) -> str:
         columns = found[1].split(", ")
         own = columns[same:]
-        if not count:
+        if not count and len(own) == 1:
+            keys = "SELECT value FROM json_each(?)"
+        elif not count:
             parts = ", ".join(f"value ->> {index}" for index in range(same, len(columns)))
             keys = f"SELECT {parts} FROM json_each(?)"  # noqa: S608  (numbers)
         elif len(own) == 1:

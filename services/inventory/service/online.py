@@ -73,11 +73,9 @@ class OnlineStockRpcs:
             view.connection, view.merchant, channel.channel_id, request.item_ids, after, size + 1
         )
         heard = rules.heard_time(channel, channel_store.load_heard(view.connection, view.merchant))
-        answer = pb.ListOnlineStockResponse(
-            online_stock=[
-                wire.online_stock(figure, item, channel, heard) for item, figure in found[:size]
-            ]
-        )
+        answer = pb.ListOnlineStockResponse()
+        for item, figure in found[:size]:
+            wire.put_online_stock(answer.online_stock.add(), figure, item, channel, heard)
         if len(found) > size:
             answer.next_page_token = pages.token_after(request, found[size - 1][0].item_id)
         return answer

@@ -26,17 +26,26 @@ def online_stock(
     figure: Online, item: Item, channel: Channel, heard_time: datetime | None
 ) -> pb.OnlineStock:
     """What a channel may sell, with its label, and when its outlets were last heard of."""
+    told = pb.OnlineStock()
+    put_online_stock(told, figure, item, channel, heard_time)
+    return told
+
+
+def put_online_stock(
+    told: pb.OnlineStock, figure: Online, item: Item, channel: Channel, heard_time: datetime | None
+) -> None:
+    """The same, into a message where it belongs: to make one and to copy it takes twice as long."""
     left = figure.quantity if item.tracked else 0
-    return pb.OnlineStock(
-        channel_id=channel.channel_id,
-        item_id=item.item_id,
-        quantity=left,
-        label=label(left, channel.policies.out_of_stock_label, tracked=item.tracked),
-        unlimited=not item.tracked,
-        version=figure.version,
-        update_time=time(figure.update_time),
-        heard_time=time(heard_time),
-    )
+    told.channel_id = channel.channel_id
+    told.item_id = item.item_id
+    told.quantity = left
+    told.label = label(left, channel.policies.out_of_stock_label, tracked=item.tracked)
+    told.unlimited = not item.tracked
+    told.version = figure.version
+    if update_time := time(figure.update_time):
+        told.update_time.CopyFrom(update_time)
+    if heard := time(heard_time):
+        told.heard_time.CopyFrom(heard)
 
 
 def online_stock_changed(figure: Online, *, tracked: bool) -> events_pb2.OnlineStockChanged:
