@@ -151,9 +151,9 @@ class Peers:
         request = requests.release_reservation(key, reservation_id)
         await self._ask(self._inventory.ReleaseReservation, request, key.merchant_id)
 
-    async def commit(self, key: OrderKey, reservation_id: str, pos_version: int | None) -> None:
+    async def commit(self, key: OrderKey, held: Reservation, pos_version: int | None) -> None:
         """Says that the hold's sale is posted."""
-        request = requests.commit_reservation(key, reservation_id, pos_version)
+        request = requests.commit_reservation(key, held, pos_version)
         await self._ask(self._inventory.CommitReservation, request, key.merchant_id)
 
     async def adjust(self, sale: Sale, change: StockChange) -> None:

@@ -277,6 +277,37 @@ async def test_what_cannot_be_done_about_an_incident_is_refused(shop: Shop) -> N
     assert [one.kind for one in found.orders[0].proposals] == [pb.PROPOSAL_KIND_REFUND]
 
 
+@pytest.mark.rule("BEY-04")
+@pytest.mark.rule("INV-14")
+async def test_a_sale_that_names_other_outlets_does_not_end_what_was_moved_meanwhile(
+    shop: Shop,
+) -> None:
+    channel = await shop.open()
+    await shop.learn("mug")
+    await shop.count("mug", MAIN, "1", version=1)
+    await shop.count("mug", HARBOUR, "1", version=2)
+    before = await shop.reserve(channel.channel_id, ("mug", "1"), outlet_id=MAIN)
+    await sell(shop, "mug", MAIN, "1")
+    (found,) = await incidents(shop)
+    await resolve(shop, found, before.reservation_id, HARBOUR)
+    request = inventory_pb2.CommitReservationRequest(
+        request_id=request_id(),
+        reservation_id=before.reservation_id,
+        pos_version=10,
+        allocations=before.allocations,
+    )
+    async with refused("VERSION_CONFLICT"):
+        await shop.stock.CommitReservation(request, metadata=metadata())
+    await shop.count("mug", HARBOUR, "1", version=11)
+    assert (await shop.level("mug", HARBOUR)).reserved == "1"
+    request.allocations[0].outlet_id = HARBOUR
+    for _ in range(2):
+        done = await shop.stock.CommitReservation(request, metadata=metadata())
+        assert done.reservation.state == inventory_pb2.RESERVATION_STATE_COMMITTED
+    request.request_id, request.allocations[0].outlet_id = request_id(), MAIN
+    await shop.stock.CommitReservation(request, metadata=metadata())  # it is over, and stays so
+
+
 async def test_incidents_come_in_pages_the_latest_first(shop: Shop) -> None:
     channel = await shop.open()
     items = [f"item-{number}" for number in range(5)]

@@ -242,8 +242,9 @@ async def test_policies_are_editable_as_the_profile_says(shop: Shop) -> None:
         await update(
             shop, channel_id, ["allocation"], allocation=channels_pb2.ALLOCATION_POLICY_PRIMARY
         )
-    async with refused("INVALID_FIELD"):
-        await update(shop, channel_id, ["posting"])
+    for fixed in ("posting", "fulfillment", "outlets", "external_pos", "disconnected_methods"):
+        async with refused("INVALID_FIELD"):  # the profile's for good
+            await update(shop, channel_id, [fixed])
     paths = ["allocation", "accept_store_stock_edits", "silent_after_s", "silent_quantity"]
     answer = await update(
         shop,

@@ -145,21 +145,25 @@ class World:
 
     def move(self, reservation_id: str, item_id: str, to_outlet_id: str) -> None:
         """An operator moves what an order holds of an item, and inventory tells so."""
-        found = self.reservations[reservation_id]
-        for part in found.allocations:
+        self.move_untold(reservation_id, item_id, to_outlet_id)
+        self.tell_of(reservation_id)
+
+    def move_untold(self, reservation_id: str, item_id: str, to_outlet_id: str) -> None:
+        """An operator moves what an order holds of an item, and the news is on its way."""
+        for part in self.reservations[reservation_id].allocations:
             if part.item_id == item_id:
                 part.outlet_id = to_outlet_id
-        self._tell_of(found)
 
     def free(self, reservation_id: str) -> None:
         """An operator gives free what an order holds, and inventory tells so."""
         found = self.reservations[reservation_id]
         found.state = inventory_pb2.RESERVATION_STATE_RELEASED
-        self._tell_of(found)
+        self.tell_of(reservation_id)
 
-    def _tell_of(self, reservation: inventory_pb2.Reservation) -> None:
+    def tell_of(self, reservation_id: str) -> None:
+        """Inventory tells what an order holds since an operator has seen to it."""
         changed = inventory_events_pb2.ReservationChanged(
-            reservation=reservation, incident_id="in-1"
+            reservation=self.reservations[reservation_id], incident_id="in-1"
         )
         _tell(self.inventory_events, changed)
 
@@ -326,6 +330,8 @@ class World:
         self, request: inventory_pb2.CommitReservationRequest
     ) -> inventory_pb2.CommitReservationResponse:
         reservation = self._reservation(request.reservation_id)
+        if request.allocations and [*request.allocations] != [*reservation.allocations]:
+            raise DomainError("VERSION_CONFLICT", "moved meanwhile")
         if request.HasField("pos_version"):
             reservation.state = inventory_pb2.RESERVATION_STATE_POSTED
             self.pos_versions[reservation.reservation_id] = request.pos_version

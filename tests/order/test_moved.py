@@ -9,15 +9,16 @@ from services.chassis.errors import DomainError
 from services.order.rules import fulfillment as handed
 from services.order.rules import moved, returns
 from services.order.rules import order as orders
+from services.order.rules import sale as sales
 from services.order.rules.case import Case, opened
 from services.order.rules.document import PaymentStatus
 from services.order.rules.fulfillment import Handling
 from services.order.rules.moved import Told
-from services.order.rules.order import Allocation, OrderState, Reservation
-from services.order.rules.progress import advance
+from services.order.rules.order import Allocation, Order, OrderState, Reservation
+from services.order.rules.progress import Step, advance, in_point_of_sale
 from services.order.service.followers import InventoryFollower
 from services.order.wire import requests
-from tests.harness import eventually, metadata
+from tests.harness import eventually, metadata, service_metadata
 from tests.order.fakes import Fault
 from tests.order.shop import CHANNEL, Shop, document, line, request_id
 from tests.order.test_rules import ASKED, HELD, NOW, OUTSIDE, POSTED, SALE, X
@@ -85,10 +86,16 @@ def test_moves_that_come_in_any_order_and_again_end_the_same() -> None:
         case = CASE
         for one in arrivals:
             case = moved.follow(case, one, LATER)
-        assert case.order == in_order.order
+        assert but_for_revision(case.order) == but_for_revision(in_order.order)
         assert {one for one in to_hand_over(case).items() if one[1][1]} == {("pier", ("NEW", 2000))}
     back = moved.follow(in_order, told(("main", 2), cursor=9), LATER)
     assert to_hand_over(back)["main"] == ("NEW", 2000)
+
+
+def but_for_revision(order: Order) -> Order:
+    """The order, whatever the revision is that its sale has come to."""
+    assert order.hold
+    return replace(order, hold=replace(order.hold, revision=0))
 
 
 @pytest.mark.parametrize(
@@ -125,6 +132,52 @@ def test_what_stays_behind_is_said_until_an_operator_has_seen_to_it(
     assert "item mug-1 from main to harbour" in waits.order.waiting.message
     again = replace(waits, order=orders.retried(waits.order, LATER))
     assert advance(again, OUTSIDE, LATER).case.order.waiting is None
+
+
+@pytest.mark.rule("BEY-04")
+@pytest.mark.parametrize(
+    ("moves", "reports", "expected"),
+    [
+        ([], [(1, 9)], 9),
+        ([("harbour", 2)], [(1, 9)], None),
+        ([("harbour", 2)], [(1, 9), (2, 12)], 12),
+        ([("harbour", 2)], [(2, 12), (1, 9)], 12),
+        ([("harbour", 1), ("main", 1)], [(1, 9)], None),
+        ([("harbour", 2)], [(2, 12), (3, 15)], 12),
+    ],
+)
+def test_the_version_of_a_sale_counts_from_when_on_it_names_the_outlets_that_give_it(
+    moves: list[tuple[str, int]], reports: list[tuple[int, int]], expected: int | None
+) -> None:
+    after = moved.follow(CASE, told(*moves), LATER) if moves else CASE
+    assert after.sale
+    order, sale = after.order, replace(after.sale, revision=3)
+    for revision, pos_version in reports:
+        sale = sales.posted(sale, revision, "")
+        order = in_point_of_sale(order, sale, revision, pos_version, LATER)
+    assert order.pos_version == expected
+
+
+@pytest.mark.rule("BEY-04")
+@pytest.mark.rule("ORD-12")
+def test_a_hold_that_was_moved_after_posting_ends_when_an_operator_has_seen_to_it() -> None:
+    """The version is that of a sale at another outlet, so it does not end the hold by itself."""
+    there = replace(CASE, order=replace(WAITS, pos_version=9))
+    assert advance(there, OUTSIDE, LATER).step is Step.COMMIT
+    run = advance(moved.follow(there, told(("harbour", 2)), LATER), OUTSIDE, LATER)
+    assert run.step is None
+    assert run.case.order.waiting
+    assert run.case.order.waiting.reason == "MOVED_AFTER_POSTING"
+    seen = replace(run.case, order=orders.retried(run.case.order, LATER))
+    assert advance(seen, OUTSIDE, LATER).step is Step.COMMIT
+
+
+@pytest.mark.rule("ORD-13")
+def test_a_hold_that_was_moved_after_posting_ends_when_its_order_is_canceled() -> None:
+    there = replace(CASE, order=replace(WAITS, pos_version=9))
+    after = moved.follow(there, told(("harbour", 2)), LATER)
+    canceled = replace(after, order=orders.cancel(after.order, "", LATER))
+    assert advance(canceled, OUTSIDE, LATER).step is Step.COMMIT
 
 
 def test_a_sale_that_the_point_of_sale_has_stays_at_its_outlets() -> None:
@@ -218,6 +271,35 @@ async def test_a_posted_order_follows_what_it_holds_while_the_point_of_sale_does
     handled = [message for _, message in await shop.events(events_pb2.FulfillmentChanged)]
     assert len({one.fulfillment_id for one in handled}) == 2
     assert len(handled) == 3  # one new, one changed, one more new
+    await shop.becomes("A", pb.ORDER_STATE_POSTED)
+
+
+@pytest.mark.rule("BEY-04")
+@pytest.mark.rule("ORD-12")
+async def test_what_is_moved_while_the_point_of_sale_takes_the_sale_is_held_until_it_is_seen_to(
+    shop: Shop,
+) -> None:
+    shop.stock(external_pos=True)
+    await shop.ingest(document("A"))
+    sale = await shop.posted("A")
+    order = await shop.order("A")
+    shop.world.move_untold(order.reservation_id, "mug-1", "harbour")
+    report = pb.ReportSalePostedRequest(
+        request_id=request_id(), sale_id=sale.sale_id, revision=1, pos_version=9
+    )
+    await shop.orders.ReportSalePosted(report, metadata=service_metadata())
+    await shop.becomes("A", pb.ORDER_STATE_POSTED, "VERSION_CONFLICT")
+    shop.world.tell_of(order.reservation_id)
+    waits = await shop.becomes("A", pb.ORDER_STATE_POSTED, "MOVED_AFTER_POSTING")
+    assert "the point of sale has its sale as it was" in waits.waiting_message
+    assert not shop.world.pos_versions
+    retry = pb.RetryOrderRequest(request_id=request_id(), channel_id=CHANNEL, order_id="A")
+    await shop.orders.RetryOrder(retry, metadata=metadata())
+
+    async def committed() -> bool:
+        return list(shop.world.pos_versions.values()) == [9]
+
+    await eventually(committed)
     await shop.becomes("A", pb.ORDER_STATE_POSTED)
 
 

@@ -2,11 +2,12 @@
 in transit, and incidents.
 """
 
+import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from tests.simulation.auditor import Ledger, Place, thousandths
+from tests.simulation.auditor import LIVE, Ledger, Place, thousandths
 from tests.simulation.people import Scene
 from tests.simulation.shop import Shop
 from tillbridge.inventory.v1 import (
@@ -181,21 +182,39 @@ class Shelves:
 
     def _check_incidents(self) -> None:
         """Where more is promised than there is, an incident says so, and nowhere else; only an
-        operator ends one before there is enough again (BEY-04).
+        operator ends one before there is enough again (BEY-04). What the sale of an order has taken
+        below zero is still owed to the order.
         """
         states: dict[Place, set[int]] = defaultdict(set)
-        for *place, state in self._raw.execute(
-            "SELECT merchant_id, item_id, outlet_id, state FROM incidents WHERE merchant_id = ?",
+        owed: Counter[Place] = Counter()
+        for *names, state, sold in self._raw.execute(
+            "SELECT merchant_id, item_id, outlet_id, state, sold FROM incidents"
+            " WHERE merchant_id = ?",
             (self._shop.merchant,),
         ):
-            states[place[0], place[1], place[2]].add(state)
+            place = (names[0], names[1], names[2])
+            states[place].add(state)
+            for reservation_id, quantity in json.loads(sold):
+                self._check_sold(place, reservation_id, quantity)
+                owed[place] += quantity if state == _OPEN else 0
         for place in {*states, *self._ledger.reserved}:
             if place[0] != self._shop.merchant:
                 continue
-            here = max(0, self._ledger.on_hand.get(place, 0))
-            missing = self._ledger.reserved.get(place, 0) - here
+            here = max(0, self._ledger.on_hand.get(place, 0) + owed[place])
+            missing = self._ledger.reserved.get(place, 0) + owed[place] - here
             told = _OPEN in states[place] or (self._shop.dealt_with and bool(states[place]))
             if missing > 0 and not told:
                 self._say(f"{place} misses {missing}, and there is no incident")
             elif missing <= 0 and _OPEN in states[place]:
                 self._say(f"{place} misses nothing, and there is an incident")
+
+    def _check_sold(self, place: Place, reservation_id: str, quantity: int) -> None:
+        """What is said to be owed was held by an order there, and its sale has taken it."""
+        merchant, item, outlet = place
+        ended = sum(
+            hold.quantity
+            for key, hold in self._ledger.holds.items()
+            if key[:2] == (merchant, reservation_id) and hold.place == place and not hold.held
+        )
+        if ended != quantity or self._ledger.reservations[merchant, reservation_id][1] not in LIVE:
+            self._say(f"{reservation_id} is owed {quantity} {item} at {outlet}, it held {ended}")

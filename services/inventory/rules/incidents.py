@@ -1,5 +1,6 @@
 """What is done when a till has sold what was promised to orders (BEY-04)."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -31,6 +32,14 @@ class Proposed(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Sold:
+    """How much a hold had of what was missing when its order's sale took it all the same."""
+
+    reservation_id: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
 class Incident:
     """More is promised of an item at an outlet than is there."""
 
@@ -43,11 +52,13 @@ class Incident:
     show_time: datetime
     """From when on it is told to anybody."""
     end_time: datetime | None = None
+    sold: tuple[Sold, ...] = ()
+    """What is held no more, since the level includes the sale, while nothing was there for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """What an order holds of an item at an outlet."""
+    """What an order was promised of an item at an outlet: it holds it, or its sale has taken it."""
 
     reservation_id: str
     channel_id: str
@@ -98,9 +109,34 @@ def begin(
     return Incident(f"in-{unique}", *place, cause, State.OPEN, now, show_time)
 
 
-def opens(before: Level | None, after: Level) -> bool:
-    """Whether a change takes what was promised: more is missing now than was."""
-    return after.missing > (before.missing if before else 0)
+def opens(before: Level | None, after: Level, sold: int = 0) -> bool:
+    """Whether a change takes what was promised: more is missing now than was. `sold` is how much of
+    what was held before the level includes now.
+    """
+    return missing(after, sold) > (before.missing if before else 0)
+
+
+def may_end(before: Level, after: Level) -> bool:
+    """Whether a change may leave nothing missing; where it leaves less than nothing on hand, sales
+    may have taken what was missing.
+    """
+    return not after.missing and (before.missing > 0 or before.on_hand < 0 <= after.on_hand)
+
+
+def missing(level: Level, sold: int) -> int:
+    """How much of what was promised is not there (BEY-04).
+
+    `sold` is what the sales of orders have taken from the level, below zero: to those orders it is
+    still owed. The rest of what a level is below zero was promised to nobody (INV-13).
+    """
+    return max(0, level.reserved + sold - max(0, level.on_hand + sold))
+
+
+def sold_more(known: Iterable[Sold], more: Mapping[str, int]) -> tuple[Sold, ...]:
+    """What sales have taken at the place of an incident, with what these reservations had held."""
+    found = Counter({one.reservation_id: one.quantity for one in known})
+    found.update(more)
+    return tuple(Sold(*one) for one in found.items())
 
 
 def may_pass(before: Level | None, after: Level) -> bool:
@@ -111,15 +147,15 @@ def may_pass(before: Level | None, after: Level) -> bool:
     return after.version > (before.version if before else 0)
 
 
-def hits(missing: int, promises: Iterable[Promise], choice: Choice) -> list[Hit]:
-    """The orders that are hit, the newest promise first, as far as the missing goes."""
+def hits(quantity: int, promises: Iterable[Promise], choice: Choice) -> list[Hit]:
+    """The orders that are hit, the newest promise first, as far as what is missing goes."""
     found = []
     ordered = sorted(promises, key=lambda one: (one.create_time, one.reservation_id), reverse=True)
     for promise in ordered:
-        if missing <= 0:
+        if quantity <= 0:
             break
-        part = min(missing, promise.quantity)
-        missing -= part
+        part = min(quantity, promise.quantity)
+        quantity -= part
         found.append(Hit(promise, part, tuple(_proposals(promise, choice))))
     return found
 

@@ -9,14 +9,7 @@ from enum import IntEnum
 from services.chassis.errors import DomainError
 from services.chassis.values import value
 from services.inventory.rules.channels import AllocationPolicy, Channel
-from services.inventory.rules.stock import (
-    Draft,
-    Hold,
-    Kind,
-    Level,
-    end_included_holds,
-    text,
-)
+from services.inventory.rules.stock import Draft, Hold, Kind, Level, end_included_holds, text
 
 
 class State(IntEnum):
@@ -383,6 +376,22 @@ def commit(
     return replace(reservation, state=State.POSTED if waits else State.COMMITTED, expire_time=None)
 
 
+def check_held(reservation: Reservation, known: Sequence[Allocation]) -> None:
+    """Finds that what is held is what a commit's caller knows: a posted sale's version is evidence
+    at the outlets that the sale names, not where an operator has moved a hold meanwhile (BEY-04).
+
+    Raises:
+        DomainError: VERSION_CONFLICT.
+    """
+    if reservation.state is State.HELD and Counter(known) != Counter(reservation.allocations):
+        raise DomainError(
+            "VERSION_CONFLICT",
+            f"what reservation {reservation.reservation_id!r} holds was moved meanwhile; it is"
+            " committed once that is known",
+            reservation_id=reservation.reservation_id,
+        )
+
+
 def release(draft: Draft, reservation: Reservation, holds: Sequence[Hold]) -> Reservation:
     """Ends a hold because its order was canceled; a second release changes nothing.
 
@@ -413,6 +422,7 @@ def _free(
         level = draft.held(hold)
         draft.put(replace(level, reserved=level.reserved - hold.quantity))
         draft.ended.append(hold)
+    draft.gives_free = True
     return replace(reservation, state=state, expire_time=None)
 
 

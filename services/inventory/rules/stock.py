@@ -231,6 +231,8 @@ class Draft:
     movements: list[Movement] = field(default_factory=list)
     posted: dict[Place, tuple[Hold, ...]] = field(default_factory=dict)
     ended: list[Hold] = field(default_factory=list)
+    gives_free: bool = False
+    """Whether what has ended is just free; else the level includes its sale."""
 
     def level(self, item_id: str, outlet_id: str) -> Level:
         """The level as this decision has left it so far."""

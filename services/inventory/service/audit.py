@@ -153,8 +153,10 @@ def _find(view: View, incident_id: str) -> Incident:
 def _incidents(view: View, found: Sequence[Incident]) -> list[pb.Incident]:
     """Incidents with the orders that they hit, and what can be done for each (BEY-04)."""
     connection, merchant = view.connection, view.merchant
-    item_ids = sorted({one.item_id for one in found if one.state is State.OPEN})
+    open_ones = [one for one in found if one.state is State.OPEN]
+    item_ids = sorted({one.item_id for one in open_ones})
     promises = incident_store.load_promises(connection, merchant, item_ids)
+    sold = incident_store.load_sold(connection, merchant, open_ones)
     siblings = incident_store.load_siblings(connection, merchant, item_ids)
     levels = [
         level
@@ -165,12 +167,16 @@ def _incidents(view: View, found: Sequence[Incident]) -> list[pb.Incident]:
     shown = []
     for one in found:
         mine = [level for level in levels if level.item_id == one.item_id]
+        taken = sum(part.quantity for part in one.sold)
         missing = sum(
-            level.missing
+            incidents.missing(level, taken)
             for level in mine
             if level.outlet_id == one.outlet_id and one.state is State.OPEN
         )
         choice = Choice(channels, mine, siblings.get(one.item_id, ()))
-        held = promises.get((one.item_id, one.outlet_id), ())
-        shown.append(wire.incident(one, missing, incidents.hits(missing, held, choice)))
+        promised = [
+            *promises.get((one.item_id, one.outlet_id), ()),
+            *sold.get(one.incident_id, ()),
+        ]
+        shown.append(wire.incident(one, missing, incidents.hits(missing, promised, choice)))
     return shown

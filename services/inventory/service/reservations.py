@@ -75,6 +75,8 @@ class ReservationRpcs:
                 draft, request = work.draft(call), call.request
                 reservation, holds = work.find(call.merchant, request.reservation_id)
                 version = request.pos_version if request.HasField("pos_version") else None
+                if request.allocations:
+                    reservations.check_held(reservation, wire.allocations(request))
                 after = reservations.commit(draft, reservation, holds, version, transaction.now)
                 work.accept(call, draft, reservation.cause)
                 if after is not reservation:

@@ -1,6 +1,7 @@
 """A group of calls being decided: what all commands on stock have in common."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -174,31 +175,55 @@ class Work:
 
     def _save_incidents(self) -> None:
         """Opens an incident where more of what is promised has gone missing, one at a place, and
-        ends those of places that have enough again (BEY-04).
+        ends those of places that have enough again (BEY-04). A hold that ends since the level
+        includes its sale leaves its order hit where that takes the level below zero.
         """
-        changes, opened, over = self.changes, [], []
+        changes, sold = self.changes, self._sold()
+        opened: list[PlaceKey] = []
+        over: list[PlaceKey] = []
+        below: list[PlaceKey] = []
         for key, level in changes.levels.items():
-            before = changes.before[key]
-            if not level.reserved and (before is None or not before.reserved):
+            before, taken = changes.before[key], sold.get(key)
+            if not (
+                level.reserved or taken or (before and (before.reserved or before.on_hand < 0))
+            ):
                 continue  # nothing is promised there
-            if incidents.opens(before, level):
+            if incidents.opens(before, level, sum(taken.values()) if taken else 0):
                 opened.append(key)
-            elif before and before.missing and not level.missing:
-                over.append(key)
+            elif before and not taken and incidents.may_end(before, level):
+                (over if level.on_hand >= 0 else below).append(key)
         connection, now = self._transaction.connection, self._transaction.now
         if over:
             incident_store.end_incidents(connection, over, now)
-        if opened:
-            known = incident_store.open_places(connection, opened)
-            incident_store.open_incidents(
-                connection,
-                [(key[0], self._incident(key, now)) for key in opened if key not in known],
-            )
+        if below:
+            incident_store.end_unsold(connection, below, now)
+        if opened or sold:
+            self._open_incidents(opened, sold)
+
+    def _open_incidents(
+        self, opened: Sequence[PlaceKey], sold: Mapping[PlaceKey, Mapping[str, int]]
+    ) -> None:
+        """Opens incidents where none is open, and adds what was sold to those that are."""
+        connection, now = self._transaction.connection, self._transaction.now
+        known = incident_store.open_at(connection, sorted({*opened, *sold}))
+        more = [(key, incidents.sold_more(known[key], sold[key])) for key in sold if key in known]
+        if more:
+            incident_store.save_sold(connection, more)
+        incident_store.open_incidents(
+            connection,
+            [(key[0], self._incident(key, now)) for key in opened if key not in known],
+        )
+
+    def _sold(self) -> Mapping[PlaceKey, Mapping[str, int]]:
+        """What sales took that is not there, by place and reservation."""
+        levels = self.changes.levels
+        return {key: taken for key, taken in self.changes.sold.items() if levels[key].on_hand < 0}
 
     def _incident(self, key: PlaceKey, now: datetime) -> incidents.Incident:
         may_pass = incidents.may_pass(self.changes.before[key], self.changes.levels[key])
-        cause = self.changes.missed[key]
-        return incidents.begin(key[1:], cause, now, uuid4().hex, may_pass=may_pass)
+        cause, sold = self.changes.missed[key], self.changes.sold.get(key, {})
+        begun = incidents.begin(key[1:], cause, now, uuid4().hex, may_pass=may_pass)
+        return replace(begun, sold=incidents.sold_more((), sold))
 
     def _save_figures(self) -> None:
         fed = list(self._fed())

@@ -1,5 +1,6 @@
 """Oversell incidents, and what the kept sums of stock should be."""
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -21,8 +22,8 @@ from sqlalchemy import (
 )
 
 from services.chassis.plumbing import UtcTime
-from services.chassis.statements import among, append, keys
-from services.inventory.rules.incidents import IN_FLIGHT, Incident, Promise, State
+from services.chassis.statements import Lookup, among, append, keys
+from services.inventory.rules.incidents import IN_FLIGHT, Incident, Promise, Sold, State
 from services.inventory.rules.stock import Level
 from services.inventory.rules.transfers import State as TransferState
 from services.inventory.store.stock import PlaceKey, load_levels
@@ -46,21 +47,51 @@ _COLUMNS = (
     INCIDENTS.c.create_time,
     INCIDENTS.c.show_time,
     INCIDENTS.c.end_time,
+    INCIDENTS.c.sold,
 )
 
 
 _OPEN: ColumnElement[bool] = INCIDENTS.c.state == literal_column(str(int(State.OPEN)))
 """Spelt out, as the index of open ones has it."""
-_OPEN_AT = select(INCIDENTS.c.merchant_id, INCIDENTS.c.item_id, INCIDENTS.c.outlet_id).where(
+_OPEN_AT = select(
+    INCIDENTS.c.merchant_id, INCIDENTS.c.item_id, INCIDENTS.c.outlet_id, INCIDENTS.c.sold
+).where(
     among(keys(), INCIDENTS.c.merchant_id, INCIDENTS.c.item_id, INCIDENTS.c.outlet_id),
     _OPEN,
 )
 
 
-def open_places(connection: Connection, places: Sequence[PlaceKey]) -> set[PlaceKey]:
-    """Those of the places where an incident is open."""
+def open_at(connection: Connection, places: Sequence[PlaceKey]) -> dict[PlaceKey, tuple[Sold, ...]]:
+    """Those of the places where an incident is open, each with what sales have taken there."""
     rows = connection.execute(_OPEN_AT, {"keys": places})
-    return {(row[0], row[1], row[2]) for row in rows}
+    return {(row[0], row[1], row[2]): _read_sold(row[3]) for row in rows}
+
+
+def _read_sold(told: str) -> tuple[Sold, ...]:
+    return tuple(Sold(*one) for one in json.loads(told))
+
+
+def _sold_text(sold: Sequence[Sold]) -> str:
+    return json.dumps([(one.reservation_id, one.quantity) for one in sold])
+
+
+_SAVE_SOLD = (
+    update(INCIDENTS)
+    .where(
+        INCIDENTS.c.merchant_id == bindparam("merchant"),
+        INCIDENTS.c.item_id == bindparam("item"),
+        INCIDENTS.c.outlet_id == bindparam("outlet"),
+        _OPEN,
+    )
+    .values(sold=bindparam("more"))
+)
+
+
+def save_sold(connection: Connection, places: Sequence[tuple[PlaceKey, Sequence[Sold]]]) -> None:
+    """Saves what sales have taken at places where an incident is open."""
+    names = ("merchant", "item", "outlet")
+    rows = [dict(zip(names, key, strict=True)) | {"more": _sold_text(sold)} for key, sold in places]
+    connection.execute(_SAVE_SOLD, rows)
 
 
 def open_incidents(connection: Connection, incidents: Iterable[tuple[str, Incident]]) -> None:
@@ -79,6 +110,7 @@ def open_incidents(connection: Connection, incidents: Iterable[tuple[str, Incide
                 "create_time": incident.create_time,
                 "show_time": incident.show_time,
                 "end_time": incident.end_time,
+                "sold": _sold_text(incident.sold),
             }
             for merchant, incident in incidents
         ],
@@ -98,6 +130,14 @@ _END = (
 def end_incidents(connection: Connection, places: Iterable[PlaceKey], now: datetime) -> None:
     """Ends the open incidents at these places."""
     connection.execute(_END, {"keys": list(places), "now": now})
+
+
+_END_UNSOLD = _END.where(INCIDENTS.c.sold == literal_column("'[]'"))
+
+
+def end_unsold(connection: Connection, places: Iterable[PlaceKey], now: datetime) -> None:
+    """Ends the open incidents at these places where no sale has taken anything."""
+    connection.execute(_END_UNSOLD, {"keys": list(places), "now": now})
 
 
 def is_told(now: datetime) -> ColumnElement[bool]:
@@ -156,6 +196,7 @@ def _incident(row: Any) -> Incident:
         row.create_time,
         row.show_time,
         row.end_time,
+        _read_sold(row.sold),
     )
 
 
@@ -199,6 +240,35 @@ def load_promises(
         promise = Promise(row[2], row[3], row[4], int(row[5]), row[6] is not None, row[7])
         found.setdefault((row[0], row[1]), []).append(promise)
     return found
+
+
+_OF = Lookup(
+    select(
+        RESERVATIONS.c.reservation_id,
+        RESERVATIONS.c.channel_id,
+        RESERVATIONS.c.cause,
+        RESERVATIONS.c.create_time,
+    ).where(among(keys(), RESERVATIONS.c.merchant_id, RESERVATIONS.c.reservation_id))
+)
+
+
+def load_sold(
+    connection: Connection, merchant: str, incidents: Iterable[Incident]
+) -> dict[str, list[Promise]]:
+    """What sales have taken of what was promised, by incident."""
+    sold = {one.incident_id: one.sold for one in incidents if one.sold}
+    wanted = sorted({(merchant, part.reservation_id) for parts in sold.values() for part in parts})
+    if not wanted:
+        return {}
+    found = {row[0]: row[1:] for row in _OF.rows(connection, keys=wanted)}
+    return {
+        incident_id: [
+            Promise(part.reservation_id, channel_id, cause, part.quantity, True, create_time)
+            for part in parts
+            for channel_id, cause, create_time in [found[part.reservation_id]]
+        ]
+        for incident_id, parts in sold.items()
+    }
 
 
 def load_siblings(

@@ -66,6 +66,8 @@ class Changes:
     """The same levels, as they were."""
     missed: dict[PlaceKey, str] = field(default_factory=dict)
     """What made something promised go missing, by place (BEY-04)."""
+    sold: dict[PlaceKey, dict[str, int]] = field(default_factory=dict)
+    """By place, what sales took that reservations had held, and that left it below zero."""
     movements: list[tuple[Any, ...]] = field(default_factory=list)
     """Rows of the ledger, as `_MOVEMENT` names their columns."""
     held: list[dict[str, Any]] = field(default_factory=list)
@@ -104,6 +106,16 @@ class Changes:
             for hold in holds:
                 self.posted[hold_key(merchant, hold)] = hold.pos_version
         self.ended.update(hold_key(merchant, hold) for hold in draft.ended)
+        if draft.ended and not draft.gives_free:
+            self._add_sold(merchant, draft, cause)
+
+    def _add_sold(self, merchant: str, draft: Draft, cause: Cause) -> None:
+        for hold in draft.ended:
+            key = (merchant, hold.item_id, hold.outlet_id)
+            if draft.held(hold).on_hand < 0:
+                sold = self.sold.setdefault(key, {})
+                sold[hold.reservation_id] = sold.get(hold.reservation_id, 0) + hold.quantity
+                self.missed.setdefault(key, cause.text)
 
     def touched(self) -> dict[str, list[str]]:
         """By merchant, the items with a level that may have changed."""

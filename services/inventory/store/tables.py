@@ -313,6 +313,8 @@ class IncidentRow(Row, table=True):
     show_time: datetime = Field(sa_type=UtcTime, sa_column_kwargs={"server_default": "0"})
     """From when on it is listed."""
     end_time: datetime | None = Field(sa_type=UtcTime)
+    sold: str = Field(sa_column_kwargs={"server_default": "[]"})
+    """JSON: pairs of a reservation and how much its sale has taken."""
 
 
 class HeldCountRow(Row, table=True):

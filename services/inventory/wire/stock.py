@@ -7,7 +7,7 @@ from functools import lru_cache
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.chassis.errors import invalid
-from services.inventory.rules.reservations import Line, Reservation
+from services.inventory.rules.reservations import Allocation, Line, Reservation
 from services.inventory.rules.stock import (
     UNIT,
     Count,
@@ -108,6 +108,14 @@ def counts(request: pb.RecordCountsRequest, now: datetime) -> list[Count]:
 def lines(request: pb.ReserveStockRequest) -> list[Line]:
     """The lines of what is to be held."""
     return [Line(line.line_id, line.item_id, quantity(line.quantity)) for line in request.lines]
+
+
+def allocations(request: pb.CommitReservationRequest) -> list[Allocation]:
+    """What the caller takes to be held."""
+    return [
+        Allocation(one.line_id, one.item_id, one.outlet_id, quantity(one.quantity))
+        for one in request.allocations
+    ]
 
 
 def level(value: Level) -> pb.StockLevel:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from services.order.rules import fulfillment as handed
+from services.order.rules import returns
 from services.order.rules.case import Case
 from services.order.rules.fulfillment import Fulfillment, FulfillmentLine
 from services.order.rules.order import Allocation, Order, Reservation, Waiting, waits
@@ -49,9 +50,10 @@ def is_early(order: Order) -> bool:
 def follow(case: Case, told: Told, now: datetime) -> Case:
     """The case with what it holds as inventory tells; the same where it knows better.
 
-    Fulfillments that nobody has begun go to the outlets that give the stock now, and the run lets
-    the sale follow, unless the outside point of sale has it. What stays behind is said, and waits
-    for an operator.
+    Fulfillments that nobody has begun go to the outlets that give the stock now, and so does the
+    sale, unless the outside point of sale has it. What stays behind is said, and waits for an
+    operator. Until then the hold stays too: the version that the point of sale gave is that of a
+    sale at another outlet, and levels of the outlet that gives it now do not include it.
     """
     order, hold, known = case.order, case.order.hold, case.order.reservation
     if hold is None or known is None or told.cursor <= hold.followed:
@@ -74,6 +76,8 @@ def _moved(case: Case, known: Reservation, told: Told, now: datetime) -> Case:
         case, begun = _handed_over_elsewhere(case, moves, now)
         behind += [f"the fulfillment at {outlet_id} was begun" for outlet_id in begun]
         if in_point_of_sale(order, sale):
+            # Its version says nothing of the outlet that gives the stock now.
+            hold = replace(hold, elsewhere=True)
             behind.append("the point of sale has its sale as it was")
     if behind:
         said = "; ".join(
@@ -88,7 +92,9 @@ def _moved(case: Case, known: Reservation, told: Told, now: datetime) -> Case:
     order = replace(
         order, reservation=told.reservation, hold=hold, due_time=due_time, update_time=now
     )
-    return replace(case, order=order)
+    case = replace(case, order=order)
+    # At once: whatever the point of sale has taken by now, or takes meanwhile, is older than that.
+    return returns.followed(case, now) if sale else case
 
 
 def _moves(before: Sequence[Allocation], after: Sequence[Allocation]) -> Iterator[Move]:

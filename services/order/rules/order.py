@@ -127,6 +127,10 @@ class Hold:
     """Cursor of the last that inventory told of it and that was followed; see `rules.moved`."""
     left: "Waiting | None" = None
     """What an operator still has to see to since then; a retry takes it for done."""
+    elsewhere: bool = False
+    """Whether that is that the outside point of sale has the sale at other outlets."""
+    revision: int = 0
+    """The sale's, from which on it names the outlets that give it now."""
 
 
 @value(frozen=True, slots=True)
@@ -289,7 +293,7 @@ def retried(order: Order, now: datetime) -> Order:
         return order
     waiting, hold = order.waiting, order.hold
     if hold and hold.left and waiting and waiting.message == hold.left.message:
-        hold = replace(hold, left=None)
+        hold = replace(hold, left=None, elsewhere=False)
     waiting = waiting and replace(waiting, attempts=0, next_try_time=now)
     return replace(order, hold=hold, waiting=waiting, due_time=now, update_time=now)
 
@@ -330,13 +334,6 @@ def open_lines(order: Order) -> dict[str, int]:
         for one in order.accounts.lines
     }
     return {line_id: quantity for line_id, quantity in found.items() if quantity}
-
-
-def first_version(order: Order, pos_version: int, now: datetime) -> Order:
-    """The order, once the outside point of sale has its sale. The first version it gave counts."""
-    if order.pos_version is not None:
-        return order
-    return replace(order, pos_version=pos_version, due_time=now, update_time=now)
 
 
 @value(frozen=True, slots=True)

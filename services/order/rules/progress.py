@@ -17,7 +17,6 @@ from services.order.rules.order import (
     Refused,
     Waiting,
     apply,
-    first_version,
     later,
     open_lines,
     waits,
@@ -213,7 +212,10 @@ def _after_posting(order: Order, sale: Sale, channel: Channel) -> Step | Waiting
         # Where stock is taken here it is taken before it is put back: a hold whose end was under
         # way may have ended, and the books of inventory say both.
         return ends if ends and not channel.external_pos else Step.CANCEL
-    return ends or _at_rest(order, document)
+    rest = _at_rest(order, document)
+    if order.hold and order.hold.elsewhere and isinstance(rest, Waiting):
+        return rest  # no level includes the sale where the hold is now, until somebody sees to it
+    return ends or rest
 
 
 def _at_rest(order: Order, document: Document) -> Step | Waiting | None:
@@ -252,14 +254,19 @@ def in_point_of_sale(
 ) -> Order:
     """The order, once the outside point of sale has this revision of one of its sales.
 
-    The version of its own sale counts, as it was first written; not that of a return, and not that
-    of a sale which was void before it got there.
+    The version of its own sale counts, as it was first written; not that of a return, not that of
+    a sale which was void before it got there, and not that of one whose stock an operator has moved
+    since: levels of the outlet that gives it now do not include what was written before (BEY-04).
     """
     if order.sale_id != sale.key.sale_id or order.committed:
         return order
+    if order.hold and revision < order.hold.revision:
+        return order
     if sale.state is SaleState.VOIDED and revision >= sale.revision:
         return replace(order, due_time=now, update_time=now)
-    return first_version(order, pos_version, now)
+    if order.pos_version is not None:
+        return order
+    return replace(order, pos_version=pos_version, due_time=now, update_time=now)
 
 
 def _before_hold(order: Order) -> Step:

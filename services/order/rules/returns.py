@@ -84,9 +84,11 @@ def followed(case: Case, now: datetime) -> Case:
         if after is not sale and paid_nanos(after) < here:
             kept = replace(after, payments=sale.payments)
             after = sale if replace(kept, revision=sale.revision) == sale else kept
-        sale = after
+        if after is not sale and sales.places(after) != sales.places(sale):
+            # An operator has moved what it holds.
+            order = replace(order, hold=replace(order.hold, revision=after.revision))
         going = tuple(handed.follow(one, order, now) for one in case.fulfillments)
-        case = replace(case, sale=sale, fulfillments=going)
+        case = replace(case, order=order, sale=after, fulfillments=going)
     return _following_refunds(case, now)
 
 

@@ -245,6 +245,13 @@ def in_point_of_sale(order: Order, sale: Sale) -> bool:
     return order.pos_version is not None or sale.posting.revision > 0
 
 
+def places(sale: Sale) -> list[tuple[str, str, int]]:
+    """How much of which line which outlet gives, in order."""
+    return sorted(
+        (one.line_id, one.outlet_id or sale.outlet_id, one.quantity) for one in sale.lines
+    )
+
+
 def _counts_at(order: Order, sale: Sale) -> str:
     """The outlet where a sale counts: the one where it did, while that still gives some of it."""
     held = order.reservation.allocations if order.reservation else ()

@@ -137,7 +137,7 @@ class OrderRuns:
         if step is Step.RELEASE:
             await self._peers.release(key, reservation_id)
             return Released(reservation_id)
-        await self._peers.commit(key, reservation_id, order.pos_version)
+        await self._peers.commit(key, order.reservation, order.pos_version)
         return Committed()
 
     async def _settle(

@@ -147,13 +147,28 @@ def release_reservation(
 
 
 def commit_reservation(
-    key: OrderKey, reservation_id: str, pos_version: int | None
+    key: OrderKey, held: Reservation, pos_version: int | None
 ) -> inventory_pb2.CommitReservationRequest:
-    """Says that the hold's sale is posted."""
+    """Says that the hold's sale is posted. The version that an outside point of sale gave it counts
+    at the outlets that it names: what is held at others by then is not committed (BEY-04).
+    """
+    if pos_version is None:
+        return inventory_pb2.CommitReservationRequest(
+            request_id=_request_id(key, "commit"), reservation_id=held.reservation_id
+        )
     return inventory_pb2.CommitReservationRequest(
-        request_id=_request_id(key, "commit"),
-        reservation_id=reservation_id,
+        request_id=_request_id(key, "posted"),
+        reservation_id=held.reservation_id,
         pos_version=pos_version,
+        allocations=[
+            inventory_pb2.Allocation(
+                line_id=part.line_id,
+                item_id=part.item_id,
+                outlet_id=part.outlet_id,
+                quantity=quantity_text(part.quantity),
+            )
+            for part in held.allocations
+        ],
     )
 
 

@@ -250,7 +250,9 @@ class Incident(_message.Message):
     """Where it stands."""
     @_builtins.property
     def orders(self) -> _containers.RepeatedCompositeFieldContainer[Global___HitOrder]:
-        """The orders that are hit, the newest promise first, as far as the missing goes."""
+        """The orders that are hit, the newest promise first, as far as the missing goes: what they hold, or
+        held until the level included their sale.
+        """
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

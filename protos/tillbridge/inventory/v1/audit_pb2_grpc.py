@@ -81,7 +81,9 @@ class AuditServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListIncidents(self, request, context):
-        """Lists oversell incidents, the latest first (BEY-04). One that a level of the point of sale has made
+        """Lists oversell incidents, the latest first (BEY-04). One stays open until there is enough again or
+        an operator has dealt with it, also when the sale of an order that is hit has been taken from the
+        level, which then is below zero. One that a level of the point of sale has made
         is listed half a minute later, unless by then the news has come of an online sale that the level
         includes: then it never was one. Errors: INVALID_PAGE_TOKEN.
         """

@@ -44,7 +44,9 @@ class AuditServiceStub:
     Errors: INVALID_PAGE_TOKEN, REQUEST_ID_REUSED.
     """
     ListIncidents: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListIncidentsRequest, _audit_pb2.ListIncidentsResponse]
-    """Lists oversell incidents, the latest first (BEY-04). One that a level of the point of sale has made
+    """Lists oversell incidents, the latest first (BEY-04). One stays open until there is enough again or
+    an operator has dealt with it, also when the sale of an order that is hit has been taken from the
+    level, which then is below zero. One that a level of the point of sale has made
     is listed half a minute later, unless by then the news has come of an online sale that the level
     includes: then it never was one. Errors: INVALID_PAGE_TOKEN.
     """
@@ -81,7 +83,9 @@ class AuditServiceAsyncStub(AuditServiceStub):
     Errors: INVALID_PAGE_TOKEN, REQUEST_ID_REUSED.
     """
     ListIncidents: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListIncidentsRequest, _audit_pb2.ListIncidentsResponse]  # type: ignore[assignment]
-    """Lists oversell incidents, the latest first (BEY-04). One that a level of the point of sale has made
+    """Lists oversell incidents, the latest first (BEY-04). One stays open until there is enough again or
+    an operator has dealt with it, also when the sale of an order that is hit has been taken from the
+    level, which then is below zero. One that a level of the point of sale has made
     is listed half a minute later, unless by then the news has come of an online sale that the level
     includes: then it never was one. Errors: INVALID_PAGE_TOKEN.
     """
@@ -127,7 +131,9 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_pb2.ListIncidentsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.ListIncidentsResponse, _abc.Awaitable[_audit_pb2.ListIncidentsResponse]]:
-        """Lists oversell incidents, the latest first (BEY-04). One that a level of the point of sale has made
+        """Lists oversell incidents, the latest first (BEY-04). One stays open until there is enough again or
+        an operator has dealt with it, also when the sale of an order that is hit has been taken from the
+        level, which then is below zero. One that a level of the point of sale has made
         is listed half a minute later, unless by then the news has come of an online sale that the level
         includes: then it never was one. Errors: INVALID_PAGE_TOKEN.
         """

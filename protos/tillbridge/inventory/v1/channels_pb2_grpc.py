@@ -195,8 +195,9 @@ class ChannelServiceServicer:
     def UpdateChannel(self, request, context):
         """Changes the fields of a channel that `update_mask` names: `display_name` and, of `policies`,
         `out_of_stock_label`, `allocation`, `update_inventory`, `accept_store_stock_edits`,
-        `silent_after_s` and `silent_quantity`. Errors: CHANNEL_NOT_FOUND, FIXED_BY_POLICY, INVALID_FIELD,
-        REQUEST_ID_REUSED.
+        `silent_after_s`, `silent_quantity`, `post_sales`, `shipping_availability`,
+        `delivery_availability` and `pickup_availability`; the others are the profile's for good.
+        Errors: CHANNEL_NOT_FOUND, FIXED_BY_POLICY, INVALID_FIELD, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

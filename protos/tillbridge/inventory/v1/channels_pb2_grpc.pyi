@@ -60,8 +60,9 @@ class ChannelServiceStub:
     UpdateChannel: _grpc.UnaryUnaryMultiCallable[_channels_pb2.UpdateChannelRequest, _channels_pb2.UpdateChannelResponse]
     """Changes the fields of a channel that `update_mask` names: `display_name` and, of `policies`,
     `out_of_stock_label`, `allocation`, `update_inventory`, `accept_store_stock_edits`,
-    `silent_after_s` and `silent_quantity`. Errors: CHANNEL_NOT_FOUND, FIXED_BY_POLICY, INVALID_FIELD,
-    REQUEST_ID_REUSED.
+    `silent_after_s`, `silent_quantity`, `post_sales`, `shipping_availability`,
+    `delivery_availability` and `pickup_availability`; the others are the profile's for good.
+    Errors: CHANNEL_NOT_FOUND, FIXED_BY_POLICY, INVALID_FIELD, REQUEST_ID_REUSED.
     """
     SetConnectedOutlets: _grpc.UnaryUnaryMultiCallable[_channels_pb2.SetConnectedOutletsRequest, _channels_pb2.SetConnectedOutletsResponse]
     """Sets which outlets feed the channel; the online stock of every item is recalculated in the
@@ -143,8 +144,9 @@ class ChannelServiceAsyncStub(ChannelServiceStub):
     UpdateChannel: _aio.UnaryUnaryMultiCallable[_channels_pb2.UpdateChannelRequest, _channels_pb2.UpdateChannelResponse]  # type: ignore[assignment]
     """Changes the fields of a channel that `update_mask` names: `display_name` and, of `policies`,
     `out_of_stock_label`, `allocation`, `update_inventory`, `accept_store_stock_edits`,
-    `silent_after_s` and `silent_quantity`. Errors: CHANNEL_NOT_FOUND, FIXED_BY_POLICY, INVALID_FIELD,
-    REQUEST_ID_REUSED.
+    `silent_after_s`, `silent_quantity`, `post_sales`, `shipping_availability`,
+    `delivery_availability` and `pickup_availability`; the others are the profile's for good.
+    Errors: CHANNEL_NOT_FOUND, FIXED_BY_POLICY, INVALID_FIELD, REQUEST_ID_REUSED.
     """
     SetConnectedOutlets: _aio.UnaryUnaryMultiCallable[_channels_pb2.SetConnectedOutletsRequest, _channels_pb2.SetConnectedOutletsResponse]  # type: ignore[assignment]
     """Sets which outlets feed the channel; the online stock of every item is recalculated in the
@@ -271,8 +273,9 @@ class ChannelServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_channels_pb2.UpdateChannelResponse, _abc.Awaitable[_channels_pb2.UpdateChannelResponse]]:
         """Changes the fields of a channel that `update_mask` names: `display_name` and, of `policies`,
         `out_of_stock_label`, `allocation`, `update_inventory`, `accept_store_stock_edits`,
-        `silent_after_s` and `silent_quantity`. Errors: CHANNEL_NOT_FOUND, FIXED_BY_POLICY, INVALID_FIELD,
-        REQUEST_ID_REUSED.
+        `silent_after_s`, `silent_quantity`, `post_sales`, `shipping_availability`,
+        `delivery_availability` and `pickup_availability`; the others are the profile's for good.
+        Errors: CHANNEL_NOT_FOUND, FIXED_BY_POLICY, INVALID_FIELD, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod

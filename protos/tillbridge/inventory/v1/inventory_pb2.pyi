@@ -1320,22 +1320,31 @@ class CommitReservationRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     RESERVATION_ID_FIELD_NUMBER: _builtins.int
     POS_VERSION_FIELD_NUMBER: _builtins.int
+    ALLOCATIONS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Chosen by the caller, unique per change; a repeat is answered as the first time."""
     reservation_id: _builtins.str
     """The reservation."""
     pos_version: _builtins.int
     """Version of the posted sale in the outside point of sale; absent without one."""
+    @_builtins.property
+    def allocations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Allocation]:
+        """What the caller takes to be held. Where an operator has moved some of it meanwhile, the version
+        is that of a sale at another outlet, and refused (VERSION_CONFLICT) until the caller has followed.
+        None: whatever is held.
+        """
+
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         reservation_id: _builtins.str = ...,
         pos_version: _builtins.int | None = ...,
+        allocations: _abc.Iterable[Global___Allocation] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_pos_version", b"_pos_version", "pos_version", b"pos_version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_pos_version", b"_pos_version", "pos_version", b"pos_version", "request_id", b"request_id", "reservation_id", b"reservation_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_pos_version", b"_pos_version", "allocations", b"allocations", "pos_version", b"pos_version", "request_id", b"request_id", "reservation_id", b"reservation_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__pos_version: _TypeAlias = _typing.Literal["pos_version"]  # noqa: Y015
     _WhichOneofArgType__pos_version: _TypeAlias = _typing.Literal["_pos_version", b"_pos_version"]  # noqa: Y015

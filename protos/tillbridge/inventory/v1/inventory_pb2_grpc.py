@@ -216,7 +216,7 @@ class InventoryServiceServicer:
         now. With one (`pos_version` set) the outside levels carry the effect, so the hold stays until
         a level with a newer version than the sale's has arrived, outlet by outlet and item by item.
         Committing twice changes nothing. Errors: RESERVATION_NOT_FOUND, RESERVATION_ENDED,
-        REQUEST_ID_REUSED.
+        VERSION_CONFLICT, INVALID_FIELD, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -85,7 +85,7 @@ class InventoryServiceStub:
     now. With one (`pos_version` set) the outside levels carry the effect, so the hold stays until
     a level with a newer version than the sale's has arrived, outlet by outlet and item by item.
     Committing twice changes nothing. Errors: RESERVATION_NOT_FOUND, RESERVATION_ENDED,
-    REQUEST_ID_REUSED.
+    VERSION_CONFLICT, INVALID_FIELD, REQUEST_ID_REUSED.
     """
     ReleaseReservation: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.ReleaseReservationRequest, _inventory_pb2.ReleaseReservationResponse]
     """Ends a hold because its order was canceled: the stock is free again. Releasing twice changes
@@ -167,7 +167,7 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     now. With one (`pos_version` set) the outside levels carry the effect, so the hold stays until
     a level with a newer version than the sale's has arrived, outlet by outlet and item by item.
     Committing twice changes nothing. Errors: RESERVATION_NOT_FOUND, RESERVATION_ENDED,
-    REQUEST_ID_REUSED.
+    VERSION_CONFLICT, INVALID_FIELD, REQUEST_ID_REUSED.
     """
     ReleaseReservation: _aio.UnaryUnaryMultiCallable[_inventory_pb2.ReleaseReservationRequest, _inventory_pb2.ReleaseReservationResponse]  # type: ignore[assignment]
     """Ends a hold because its order was canceled: the stock is free again. Releasing twice changes
@@ -312,7 +312,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         now. With one (`pos_version` set) the outside levels carry the effect, so the hold stays until
         a level with a newer version than the sale's has arrived, outlet by outlet and item by item.
         Committing twice changes nothing. Errors: RESERVATION_NOT_FOUND, RESERVATION_ENDED,
-        REQUEST_ID_REUSED.
+        VERSION_CONFLICT, INVALID_FIELD, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod
