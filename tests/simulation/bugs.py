@@ -131,7 +131,7 @@ def acknowledged_early() -> Iterator[None]:
     """A follower says that it has seen events before it has handled them."""
     step = follow._step  # noqa: SLF001  (what is broken here)
 
-    async def hasty(stub: Any, identity: Any, request: Any, handle: Any) -> None:
+    async def hasty(stub: Any, identity: Any, request: Any, handle: Any, place: Any) -> None:
         async def first(events: Sequence[events_pb2.Event]) -> None:
             await stub.AckEvents(
                 events_pb2.AckEventsRequest(
@@ -142,7 +142,7 @@ def acknowledged_early() -> Iterator[None]:
             )
             await handle(events)
 
-        await step(stub, identity, request, first)
+        await step(stub, identity, request, first, place)
 
     with patch.object(follow, "_step", hasty):
         yield

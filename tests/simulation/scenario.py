@@ -275,9 +275,12 @@ class Run:
 
 
 def _progress() -> object:
-    """How far orders and sales have got, whatever was tried in between."""
-    raw = storages()["order"].raw
+    """How far orders and sales have got, whatever was tried in between, and when outlets were heard
+    of: one that the last look has made speak is not silent yet.
+    """
+    raw, outlets = storages()["order"].raw, storages()["inventory"].raw
     return (
         raw.execute("SELECT count(*) FROM sales").fetchall(),
         raw.execute("SELECT order_id, waiting_reason FROM orders ORDER BY 1").fetchall(),
+        outlets.execute("SELECT outlet_id, heard_time FROM outlets ORDER BY 1").fetchall(),
     )
