@@ -298,6 +298,10 @@ async def test_a_sale_that_names_other_outlets_does_not_end_what_was_moved_meanw
     )
     async with refused("VERSION_CONFLICT"):
         await shop.stock.CommitReservation(request, metadata=metadata())
+    request.allocations[0].quantity = "all"
+    async with refused("INVALID_FIELD"):
+        await shop.stock.CommitReservation(request, metadata=metadata())
+    request.allocations[0].quantity = "1"
     await shop.count("mug", HARBOUR, "1", version=11)
     assert (await shop.level("mug", HARBOUR)).reserved == "1"
     request.allocations[0].outlet_id = HARBOUR
