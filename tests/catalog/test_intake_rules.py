@@ -263,6 +263,9 @@ def test_active_products_are_counted_only_when_it_matters() -> None:
         (Breaker(SHOP, "x", HALF_PAST - 2 * WINDOW, 20), 20),
         (Breaker(SHOP, "x", HALF_PAST - WINDOW, 20, approved=True), 20),
         (Breaker(SHOP, "y", NOON, 20), 20),
+        (Breaker(SHOP, "x", HALF_PAST + timedelta(seconds=1), 15), 5),  # who waited for a lock
+        (Breaker(SHOP, "x", HALF_PAST + timedelta(seconds=1), 15, previous_count=3), 2),
+        (Breaker(SHOP, "x", HALF_PAST + 2 * WINDOW, 20), 20),  # a clock was set back
     ],
 )
 def test_each_source_is_counted_for_an_hour_and_fades_over_the_next(

@@ -51,9 +51,11 @@ class Breaker:
     """Whether an operator has said yes to more within this window."""
 
     def at(self, now: datetime) -> "Breaker":
-        """The breaker as it is now: in a window that is open."""
+        """The breaker as it is now: in a window that is open. It may have been opened later than
+        this moment, by a transaction that began later, and was first.
+        """
         age = now - self.window_time
-        if timedelta(0) <= age < WINDOW:
+        if -WINDOW < age < WINDOW:
             return self
         if WINDOW <= age < 2 * WINDOW:
             begin = self.window_time + WINDOW
@@ -65,7 +67,8 @@ class Breaker:
         """How many count now: those of its window, and of the one before the share that lies
         within the last hour if they came evenly.
         """
-        fading = self.previous_count * (self.window_time + WINDOW - now) // WINDOW
+        left = min(self.window_time + WINDOW - now, WINDOW)
+        fading = self.previous_count * left // WINDOW
         return self.deactivated_count + fading
 
 
