@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -19,16 +18,10 @@ from services.chassis.auth import Tokens
 from services.chassis.client import connect
 from services.chassis.settings import CONTEXTS, Context
 from tests.bench import stock
+from tests.ports import free_port
 
 KEY = "a key that only benchmarks sign with"
 READY_S = 30.0
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def token() -> str:

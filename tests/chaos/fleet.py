@@ -19,7 +19,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from services.chassis.failpoints import VARIABLE
 from services.chassis.settings import CONTEXTS
 from services.chassis.status import from_rpc_error
-from tests.flows.stack import KEY, free_ports, token
+from tests.flows.stack import KEY, token
+from tests.ports import free_ports
 
 READY_S_MAX = 60.0
 PATIENCE_S = 90.0

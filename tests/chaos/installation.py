@@ -18,7 +18,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from services.chassis.settings import Context
 from services.supervisor import Process, Supervisor, until
 from tests.chaos.plan import PROCESSES
-from tests.flows.stack import KEY, free_ports, last_words
+from tests.flows.stack import KEY, last_words
+from tests.ports import free_ports
 
 READY_S_MAX = 90.0
 

@@ -27,7 +27,6 @@ from services.chassis.plumbing import UtcTime
 from services.chassis.run import assemble
 from services.chassis.settings import CONTEXTS, Context
 from services.chassis.status import from_rpc_error
-from tests.bench.processes import free_port
 from tests.conftest import new_database
 from tests.contracts import samples
 from tests.contracts.bodies import with_another_body
@@ -41,6 +40,7 @@ from tests.harness import (
     service_metadata,
     settings,
 )
+from tests.ports import free_port
 from tillbridge.options.v1 import options_pb2
 from tillbridge.order.v1.events_pb2 import OrderChanged
 

@@ -23,9 +23,9 @@ from services.chassis.auth import Tokens
 from services.chassis.client import Identity
 from services.chassis.errors import DomainError
 from services.chassis.settings import CONTEXTS, Context
-from tests.flows.stack import free_ports
 from tests.gateway.installation import SERVICES, service
 from tests.harness import KEY, connected, eventually
+from tests.ports import free_ports
 from tillbridge.catalog.v1 import catalog_pb2
 from tillbridge.errors.v1 import errors_pb2
 from tillbridge.inventory.v1 import channels_pb2, inventory_pb2

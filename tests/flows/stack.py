@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from gateway.sandbox.settings import SandboxSettings
 from services.chassis.auth import Tokens
 from services.chassis.settings import CONTEXTS, Context
 from services.supervisor import Process, Supervisor, until
+from tests.ports import free_ports
 
 KEY = "the key of a stack that lives for one story only"
 MERCHANT = "saltmarsh"
@@ -65,15 +65,6 @@ class Stack:
         answer = await self.api.post(path, json=body, headers={"Idempotency-Key": request_id})
         answer.raise_for_status()
         return answer.json()
-
-
-def free_ports(names: list[str]) -> dict[str, int]:
-    """A free port of this machine for each name."""
-    sockets = {name: socket.create_server(("127.0.0.1", 0)) for name in names}
-    ports = {name: found.getsockname()[1] for name, found in sockets.items()}
-    for found in sockets.values():
-        found.close()
-    return ports
 
 
 def token(merchant: str = MERCHANT, roles: tuple[str, ...] = ("pos", "ecom", "operator")) -> str:

@@ -17,7 +17,8 @@ import jwt
 import pytest
 
 from services.chassis.settings import CONTEXTS, Settings
-from tests.flows.stack import KEY, free_ports
+from tests.flows.stack import KEY
+from tests.ports import free_ports
 
 COMMANDS = Path(sys.executable).parent
 TILLBRIDGE = str(COMMANDS / "tillbridge")
@@ -205,41 +206,53 @@ def test_up_stops_all_it_started_even_before_it_is_ready(
         assert [pid for pid in pids if is_alive(pid)] == []
 
 
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """A process that runs without the others, and the file of what it says."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    def stop(self, number: int) -> None:
+        """Asks it to stop, which it does in good order."""
+        self.process.send_signal(number)
+        assert self.process.wait(WITHIN_S) == 0, self.output.read_text()
+
+
 @contextmanager
-def alone(place: Place, module: str) -> Iterator[subprocess.Popen[str]]:
+def alone(place: Place, module: str) -> Iterator[Alone]:
     """Runs `python -m module` by itself."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", module],
-        env=place.environment | {"TILLBRIDGE_TOKEN_KEY": KEY},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    output = place.folder.with_suffix(".out")
+    with output.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            env=place.environment | {"TILLBRIDGE_TOKEN_KEY": KEY},
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
     try:
-        yield process
+        yield Alone(process, output)
     finally:
         if process.poll() is None:
             process.kill()
-        process.communicate(timeout=WITHIN_S)
+        process.wait(WITHIN_S)
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_a_service_runs_alone_and_stops_when_it_is_told(place: Place, context: str) -> None:
     assert place.health(context) == 1
-    with alone(place, f"services.{context}") as process:
+    with alone(place, f"services.{context}") as service:
         wait_for(lambda: place.health(context) == 0, RESTARTED_S)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(WITHIN_S) == 0
+        service.stop(signal.SIGTERM)
     assert (place.folder / f"{context}.sqlite3").exists()
 
 
 def test_the_gateway_runs_alone_and_says_who_is_missing(place: Place) -> None:
-    with alone(place, "gateway") as process:
+    with alone(place, "gateway") as gateway:
         wait_for(lambda: "UNREACHABLE" in place.run(TILLBRIDGE, "health", "gateway").stdout)
         assert place.health("gateway") == 1
-        process.send_signal(signal.SIGINT)
-        assert process.wait(WITHIN_S) == 0
+        gateway.stop(signal.SIGINT)
 
 
 @pytest.mark.parametrize("module", ["services.catalog", "gateway"])

@@ -24,8 +24,9 @@ from gateway.settings import GatewaySettings
 from services.chassis.settings import CONTEXTS, Settings
 from services.supervisor import Process, Supervisor, until
 from tests.flows import compose
-from tests.flows.stack import KEY, Stack, free_ports, last_words, reached
+from tests.flows.stack import KEY, Stack, last_words, reached
 from tests.flows.story import PATIENCE_S, Story
+from tests.ports import free_ports
 
 SECRETS = {"TILLBRIDGE_TOKEN_KEY": KEY, "TILLBRIDGE_DATABASE_PASSWORD": "d4t4b4se"}
 OWN = [*CONTEXTS, "gateway", "sandbox"]

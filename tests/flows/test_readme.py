@@ -1,12 +1,12 @@
 """What the README says to type, typed word for word."""
 
 import re
-import socket
 from pathlib import Path
 
 import pytest
 
 from tests.flows.test_commands import Place, line_of, up
+from tests.ports import is_free
 
 README = Path(__file__).parents[2] / "README.md"
 PORTS = {
@@ -28,15 +28,7 @@ def commands() -> list[str]:
 
 def taken() -> list[int]:
     """The ports that something else listens on."""
-    found = []
-    for port in PORTS.values():
-        with socket.socket() as one:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                one.bind(("127.0.0.1", port))
-            except OSError:
-                found.append(port)
-    return found
+    return [port for port in PORTS.values() if not is_free(port)]
 
 
 @pytest.mark.long

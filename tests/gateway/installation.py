@@ -1,7 +1,6 @@
 """A whole installation in one process: the four services, the gateway and both platforms."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -39,6 +38,7 @@ from services.inventory.store import PLUMBING as INVENTORY
 from services.order.service import build as build_order
 from services.order.store import PLUMBING as ORDER
 from tests.harness import KEY, MERCHANT, connected, migrated
+from tests.ports import free_ports
 from tillbridge.catalog.v1 import catalog_pb2
 from tillbridge.inventory.v1 import channels_pb2
 
@@ -274,12 +274,3 @@ async def _listening(app: Any, port: int) -> AsyncIterator[None]:
         yield
         server.should_exit = True
         await task
-
-
-def free_ports(names: list[str]) -> dict[str, int]:
-    """A free port of this machine for each name."""
-    sockets = {name: socket.create_server(("127.0.0.1", 0)) for name in names}
-    ports = {name: found.getsockname()[1] for name, found in sockets.items()}
-    for found in sockets.values():
-        found.close()
-    return ports

@@ -10,13 +10,14 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.bench.processes import free_port, started
+from tests.bench.processes import started
 from tests.conftest import new_database
 from tests.harness import KEY, connected, eventually
 from tests.inventory.company import BUYERS, SEED, Company, one_round
 from tests.inventory.conftest import MAIN, Catalog, Client, catalog_feed
 from tests.inventory.test_check import check
 from tests.inventory.test_incidents import incidents
+from tests.ports import free_port
 from tillbridge.inventory.v1 import audit_pb2
 
 pytestmark = pytest.mark.asyncio
