@@ -105,13 +105,17 @@ class Shop:
         return (await self.orders.GetOrder(request, metadata=metadata())).order
 
     async def becomes(
-        self, order_id: str, state: "pb.OrderState.ValueType", reason: str = ""
+        self,
+        order_id: str,
+        state: "pb.OrderState.ValueType",
+        reason: str = "",
+        channel_id: str = CHANNEL,
     ) -> pb.Order:
         """The order, once it is in this state and waits for this reason, or for none."""
-        found = [await self.order(order_id)]
+        found = [await self.order(order_id, channel_id)]
 
         async def reached() -> bool:
-            found[0] = await self.order(order_id)
+            found[0] = await self.order(order_id, channel_id)
             said = errors_pb2.ErrorReason.Name(found[0].waiting_reason)
             shown = f"{pb.OrderState.Name(found[0].state)} {said} {found[0].waiting_message}"
             assert found[0].state == state, shown

@@ -33,6 +33,7 @@ async def test_lists_are_paged_newest_first_and_filtered(shop: Shop) -> None:
     await shop.ingest(document("B", lines=[line("CUP")]), channel_id="other")
     for number in range(5):
         await shop.becomes(f"A{number}", POSTED)
+    await shop.becomes("B", pb.ORDER_STATE_RECEIVED, "ITEM_NOT_FOUND", "other")
     found: list[str] = []
     token = ""
     while True:

@@ -94,7 +94,7 @@ class Orders:
         saved = [going[key] for key in sources]
         connection = transaction.connection
         orders.save_orders(connection, saved, known, keep_leases=True, messages=messages)
-        orders.set_source_documents(connection, sources)
+        orders.set_source_documents(connection, sources, known)
         orders.set_awaited(
             connection, [o for o in saved if o.key in known and known[o.key].awaited]
         )

@@ -128,9 +128,11 @@ def held(connection: Connection, merchant_id: str, channel_id: str) -> list[Orde
     return [OrderKey(*row) for row in connection.execute(query)]
 
 
-def set_source_documents(connection: Connection, texts: dict[OrderKey, str]) -> None:
-    """Keeps the store's own documents of these orders, in place of older ones."""
-    delete(connection, SOURCE_DOCUMENTS, _ORDER_KEY, list(texts))
+def set_source_documents(
+    connection: Connection, texts: dict[OrderKey, str], known: Collection[OrderKey]
+) -> None:
+    """Keeps the store's own documents of these orders, in place of those that `known` ones have."""
+    delete(connection, SOURCE_DOCUMENTS, _ORDER_KEY, [key for key in texts if key in known])
     rows = [key._asdict() | {"source_document": text} for key, text in texts.items()]
     append(connection, SOURCE_DOCUMENTS, rows)
 
