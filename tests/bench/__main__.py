@@ -227,7 +227,8 @@ async def _order_figures(kind: str, turns: int, seconds: float) -> list[Figure]:
             for _ in range(turns):
                 for one in kinds:
                     rates[one].append(await shop.loader.run(one, CALLERS, seconds))
-                rates["ingest"].append(await orders.ingest_rate(shop, CALLERS, 2 * seconds))
+                # So long that what is left when the last has come weighs little.
+                rates["ingest"].append(await orders.ingest_rate(shop, CALLERS, 4 * seconds))
 
     def of(one: str, name: str, unit: str, must: float) -> Figure:
         ratio = median(map(_ratio, rates[one], rates["empty"]))

@@ -41,6 +41,10 @@ class Loader:
 
     async def run(self, kind: str, callers: int, seconds: float) -> float:
         """Lets so many callers call for this long; returns answers per second."""
+        return (await self.ran(kind, callers, seconds))[0]
+
+    async def ran(self, kind: str, callers: int, seconds: float) -> tuple[float, float]:
+        """The same, and the seconds from its first call to its last answer."""
         assert self._process.stdin
         assert self._process.stdout
         order = {
@@ -54,7 +58,8 @@ class Loader:
         line = await self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"the calling process ended at {kind}")
-        return float(json.loads(line)["rate"])
+        told = json.loads(line)
+        return told["rate"], told["seconds"]
 
 
 @contextmanager
