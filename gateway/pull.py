@@ -8,20 +8,19 @@ changes nothing.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
-from uuid import uuid4
 
 import structlog
 
 from gateway.connections import Link
-from gateway.ecom import OrderSeen, Store
+from gateway.ecom import Store
 from gateway.inward import Inward
+from gateway.order_drift import OrderComparison
 from gateway.platform import PlatformError
 from gateway.pos import Batch, MirroredSale, PointOfSale
-from gateway.records import PUT_ASIDE, Aside, BadRecordError, quarantine, request_id
+from gateway.records import PUT_ASIDE, Aside, BadRecordError
 from services.chassis import failpoints
 from services.chassis.errors import DomainError
 from tillbridge.inventory.v1 import channels_pb2
-from tillbridge.order.v1 import order_pb2
 
 POLL_S = 60.0
 FIRST_RETRY_S = 1.0
@@ -161,68 +160,19 @@ class StorePoll:
         self._link = link
         self._cursors = Cursors(link)
         self._store = store
-        self._platform = link.store_side.platform if link.store_side else "store"
-        self._process = uuid4().hex[:12]
+        self._comparing = OrderComparison(link)
 
     async def poll(self) -> None:
         """Reports orders that are not known as the store has them (ORD-12).
 
         Orders from before the channel was made are history: the first poll begins at its creation.
         """
-        cursor = await self._cursors.get(self.RESOURCE) or await self._beginning()
+        cursor = await self._cursors.get(self.RESOURCE) or str(await self._comparing.beginning())
         untaken: list[int] = []
         async for orders, behind in self._store.orders_since(cursor):
-            untaken += [seen.version for seen in orders if not await self._is_taken(seen)]
+            untaken += [seen.version for seen in orders if not await self._comparing.is_taken(seen)]
             if behind != cursor:
                 await self._cursors.set(self.RESOURCE, _held_back(cursor, behind, untaken))
-
-    async def _is_taken(self, seen: OrderSeen) -> bool:
-        """Whether an order is known as the store has it, or cannot be; else it is reported."""
-        try:
-            if await self._is_known(seen):
-                return True
-            await self._report(seen)
-        except DomainError as error:
-            if error.transient:
-                raise
-            quarantine(self._platform, "order", seen.order_id, error.message)
-            return True
-        return False
-
-    async def _beginning(self) -> str:
-        owners = self._link.owners
-        request = channels_pb2.GetChannelRequest(channel_id=self._link.channel_id)
-        answer = await owners.call(owners.channels.GetChannel, request)
-        return str(answer.channel.create_time.seconds)
-
-    async def _is_known(self, seen: OrderSeen) -> bool:
-        owners = self._link.owners
-        request = order_pb2.GetOrderRequest(
-            channel_id=self._link.channel_id, order_id=seen.order_id
-        )
-        try:
-            order = (await owners.call(owners.orders.GetOrder, request)).order
-        except DomainError as error:
-            if error.reason == "ORDER_NOT_FOUND":
-                return False
-            raise
-        known = order.document
-        if order.state == order_pb2.ORDER_STATE_REPORTED or known.version < seen.version:
-            return False
-        statuses = (known.payment_status, known.fulfillment_status)
-        same = (seen.payment_status, seen.fulfillment_status or known.fulfillment_status)
-        return known.version > seen.version or statuses == same
-
-    async def _report(self, seen: OrderSeen) -> None:
-        owners = self._link.owners
-        request = order_pb2.ReportOrderChangeRequest(
-            channel_id=self._link.channel_id, order_id=seen.order_id
-        )
-        # Once per process: what a predecessor was told, it may not have got to fetch.
-        statuses = (seen.payment_status, seen.fulfillment_status)
-        about = (self._process, seen.order_id, seen.version, *statuses)
-        request.request_id = request_id("poll", *about, body=request)
-        await owners.call(owners.orders.ReportOrderChange, request)
 
 
 def _held_back(cursor: str, behind: str, untaken: Sequence[int]) -> str:

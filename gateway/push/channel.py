@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 
 from gateway.connections import Link
 from gateway.ecom import Shelf, Store
+from gateway.order_drift import OrderComparison
 from gateway.platform import PlatformError
 from gateway.pos import PointOfSale
 from gateway.push.chores import PAUSE_S_MAX, Chores, Failures, one_by_one
@@ -102,7 +103,7 @@ class ChannelWork:
         stock = Chores("stock", StockPush(store, shelves, self._echoes, missing.put_nowait).do)
         pushing = ListingPush(link.owners, store, shelves, outdated.put_nowait, self._echoes.note)
         listings = Chores("listing", pushing.do)
-        fetching = OrderFetch(link.owners, store, shelves)
+        fetching = OrderFetch(link.owners, store, shelves, OrderComparison(link))
         orders = Chores("order", fetching.do)
         shown = Chores("order status", fetching.show)
 
@@ -117,6 +118,7 @@ class ChannelWork:
             await listings.do(found.product_ids)
             async for reported in fetching.reported():
                 await orders.do(reported)
+            await orders.do(await fetching.missing())
             async for unshown in fetching.unshown():
                 await shown.do(unshown)
 

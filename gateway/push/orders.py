@@ -8,6 +8,7 @@ from uuid import uuid4
 import structlog
 
 from gateway.ecom import Store
+from gateway.order_drift import OrderComparison
 from gateway.owners import Owners
 from gateway.platform import PlatformError
 from gateway.push.chores import Failures, Turns, complaint, is_transient, one_by_one
@@ -26,10 +27,13 @@ log = structlog.get_logger()
 class OrderFetch:
     """Fetches orders that the store has reported, and writes back what it should show of them."""
 
-    def __init__(self, owners: Owners, store: Store, shelves: Shelves) -> None:
+    def __init__(
+        self, owners: Owners, store: Store, shelves: Shelves, comparing: OrderComparison
+    ) -> None:
         self._owners = owners
         self._store = store
         self._shelves = shelves
+        self._comparing = comparing
         self._turns = Turns()
 
     async def do(self, order_ids: Sequence[str]) -> Failures:
@@ -49,6 +53,12 @@ class OrderFetch:
             if not answer.next_page_token:
                 return
             request.page_token = answer.next_page_token
+
+    async def missing(self) -> Sequence[str]:
+        """Orders that the store's own list does not have: they are fetched, to see whether they are
+        gone. What else it has otherwise than it is known is reported.
+        """
+        return await self._comparing.sweep(self._store)
 
     async def show(self, order_ids: Sequence[str]) -> Failures:
         """Has the store show of these orders what it should and does not, if anything."""
@@ -94,6 +104,8 @@ class OrderFetch:
     async def _report(self, order_id: str, update: order_pb2.StoreUpdate, error: Exception) -> None:
         """Lets the order service keep that the store refuses to show an order so (BEY-09)."""
         gone = isinstance(error, PlatformError) and error.status == 404
+        if gone:
+            await self._comparing.report_gone(order_id)
         await self._owners.call(
             self._owners.orders.ReportStoreUpdateRefused,
             order_pb2.ReportStoreUpdateRefusedRequest(
@@ -121,8 +133,8 @@ class OrderFetch:
         except PlatformError as error:
             if error.status != 404:
                 raise
-            # It stays visible as reported: an order is never dropped because a store lost it.
-            log.warning("order not in the store", channel_id=self._shelves.channel_id, id=order_id)
+            # It stays as it is, and visible: no order is dropped because a store lost it (BEY-07).
+            await self._comparing.report_gone(order_id)
             return False
         if document is None:
             log.info("not an order yet", channel_id=self._shelves.channel_id, id=order_id)

@@ -420,6 +420,7 @@ SAMPLES: dict[str, Sample] = {
     "EventFeed.RequeueDeadLetters": {},
     "OrderService.IngestOrder": {"document": document("order-0")},
     "OrderService.ReportOrderChange": {"order_id": "order-0"},
+    "OrderService.HealOrderDrift": {"order_ids": ["order-0"]},
     "OrderService.RetryOrder": _waiting,
     "OrderService.RetryOrders": _waiting_group,
     "OrderService.CancelOrder": _posted,

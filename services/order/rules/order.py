@@ -220,7 +220,7 @@ class Order:
             whole = self.accounts is not None and self.accounts.canceled
             return OrderState.CANCELED if whole else OrderState.POSTED
         if self.document is None:
-            return OrderState.REPORTED
+            return OrderState.CANCELED if self.cancel_time else OrderState.REPORTED
         if self.reservation:
             return OrderState.HELD
         if self.canceled and not self.hold:

@@ -8,6 +8,7 @@ from services.chassis.errors import DomainError, invalid
 from services.chassis.values import replace
 from services.order.rules import accounting, shown
 from services.order.rules import fulfillment as handed
+from services.order.rules import order as orders
 from services.order.rules import sale as sales
 from services.order.rules.accounting import Asked, Part, Refund, RefundOrigin
 from services.order.rules.case import Case, opened
@@ -182,6 +183,16 @@ def _counted(refund: Refund, amount_nanos: int, absorbed_nanos: int, sale: Sale)
         absorbed_nanos=absorbed_nanos,
         sold=refund.sold or amount_nanos > 0,
     )
+
+
+def canceled(case: Case, reason: str, now: datetime) -> Case:
+    """The case, canceled here; its run does what that takes.
+
+    Raises:
+        DomainError: NOTHING_TO_CANCEL when all of it was handed over.
+    """
+    order = orders.cancel(case.order, reason, now)
+    return case if order is case.order else tallied(replace(case, order=order))
 
 
 def cancel(case: Case, channel: Channel, now: datetime) -> Case:

@@ -2,7 +2,8 @@
 
 `orders` takes what a store tells, `runs` is how an order then goes on by itself, `sales` is the
 sales history, `returns` takes orders back, `fulfillments` and `shipping` are what their names say,
-`attention` is what waits for an operator, `followers` what lets it go on.
+`attention` is what waits for an operator, `followers` what lets it go on, `drift` and `healing` are
+where stores have something else.
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from services.order.service.followers import (
     InventoryFollower,
 )
 from services.order.service.fulfillments import FulfillmentService
+from services.order.service.healing import Healing
 from services.order.service.orders import Orders
 from services.order.service.returns import Returns
 from services.order.service.runs import OrderRuns
@@ -30,7 +32,7 @@ from tillbridge.events.v1 import events_pb2
 from tillbridge.order.v1 import fulfillment_pb2, order_pb2, shipping_pb2
 
 
-class OrderService(Orders, Sales, Returns, Attention):
+class OrderService(Orders, Sales, Returns, Attention, Healing):
     """Implements `tillbridge.order.v1.OrderService`."""
 
     def __init__(self, database: Database, peers: Peers) -> None:

@@ -7,6 +7,7 @@ from services.order.rules.case import Case
 from services.order.rules.order import Order, OrderKey
 from services.order.rules.return_sales import following_keys
 from services.order.rules.sale import Sale, SaleKey
+from services.order.service.drift import note_shown
 from services.order.service.told import tell_fulfillment, tell_order, tell_sale
 from services.order.store import fulfillments, orders, sales
 
@@ -96,6 +97,7 @@ class Cases:
         fulfillments.save_fulfillments(transaction.connection, handled, before)
         for one in handled:
             tell_fulfillment(transaction, one)
+        note_shown(transaction, self.known, self.going)
 
     def tell_orders(self) -> None:
         """Tells which orders got further, or wait."""

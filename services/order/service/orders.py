@@ -10,12 +10,16 @@ from services.chassis.reads import SharedReads
 from services.chassis.rpc import View, command, query
 from services.order.peers import Peers
 from services.order.rules import order as order_rules
+from services.order.rules.drift import Difference, compared
 from services.order.rules.listed import Listed
 from services.order.rules.order import Order, OrderKey
+from services.order.service.drift import note_found, note_told
 from services.order.service.lists import page_of, split
 from services.order.service.told import ask_for_document, tell_order
+from services.order.store import drift as drift_rows
 from services.order.store import order_lists, orders
 from services.order.wire import documents
+from services.order.wire import drift as drift_wire
 from services.order.wire import orders as order_wire
 from tillbridge.order.v1 import order_pb2 as pb
 
@@ -58,9 +62,10 @@ class Orders:
         before = self._database.plumbing.answers(view.connection, told)
         keys = [_key(call) for call in calls]
         found = order_lists.listed(view.connection, keys)
+        drifting = drift_rows.open_of_orders(view.connection, found)
         for call, key, request in zip(calls, keys, told, strict=True):
             call.answer = b""
-            order = found.get(key)
+            order = None if key in drifting else found.get(key)
             if order and request not in before and (known := _known(call.request, order)):
                 call.reply(known)
 
@@ -80,6 +85,7 @@ class Orders:
         going = dict(known)
         sources: dict[OrderKey, str] = {}
         messages: dict[OrderKey, bytes] = {}
+        agreed: list[OrderKey] = []
         for call, key in zip(calls, keys, strict=True):
             with call:
                 document = documents.document(call.request.document)
@@ -87,6 +93,8 @@ class Orders:
                 if taken:
                     going[key] = taken
                     sources[key] = call.request.document.source_document
+                if taken or going[key].document == document:
+                    agreed.append(key)
                 message = order_wire.order_message(going[key])
                 if taken:
                     messages[key] = order_wire.kept_message(message.document)
@@ -100,6 +108,7 @@ class Orders:
         )
         for order in saved:
             tell_order(transaction, order)
+        note_told(transaction, [key for key in agreed if key in known])
 
     async def report_order_change(
         self, caller: Caller, request: pb.ReportOrderChangeRequest
@@ -113,14 +122,28 @@ class Orders:
     def _report_change(self, transaction: Transaction, calls: Sequence[ReportChangeCall]) -> None:
         keys = [order_wire.order_key(call.merchant, call.request) for call in calls]
         known = orders.orders(transaction.connection, keys, lock=True)
-        new = {key: order_rules.reported(key, transaction.now) for key in keys if key not in known}
+        found: dict[OrderKey, Sequence[Difference]] = {}
+        asked: dict[OrderKey, None] = {}
+        same: list[OrderKey] = []
+        for call, key in zip(calls, keys, strict=True):
+            with call:
+                seen = drift_wire.seen(call.request)
+                differs = compared(known.get(key), seen, transaction.now) if seen else ()
+                if differs:
+                    found[key] = differs
+                elif seen and not seen.gone:
+                    same.append(key)
+                if not seen or (differs and not seen.gone):
+                    asked[key] = None
+                call.reply(pb.ReportOrderChangeResponse())
+        new = {key: order_rules.reported(key, transaction.now) for key in asked if key not in known}
         orders.save_orders(transaction.connection, list(new.values()), known, keep_leases=True)
         for order in new.values():
             tell_order(transaction, order)
-        for key in dict.fromkeys(keys):
+        for key in asked:
             ask_for_document(transaction, key)
-        for call in calls:
-            call.reply(pb.ReportOrderChangeResponse())
+        note_told(transaction, same)
+        note_found(transaction, found)
 
     @command
     def retry_order(self, transaction: Transaction, calls: Sequence[RetryCall]) -> None:

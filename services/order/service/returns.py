@@ -47,12 +47,8 @@ class Returns:
             with call:
                 if key not in cases.going:
                     raise order_rules.order_not_found(key)
-                case = cases.going[key]
-                order = order_rules.cancel(case.order, call.request.reason, transaction.now)
-                if order is not case.order:
-                    cases.going[key] = rules.tallied(
-                        Case(order, case.sale, case.fulfillments, case.returns)
-                    )
+                reason = call.request.reason
+                cases.going[key] = rules.canceled(cases.going[key], reason, transaction.now)
                 message = order_wire.whole_order_message(cases.going[key].order)
                 call.reply(pb.CancelOrderResponse(order=message))
         cases.save()

@@ -13,6 +13,9 @@ class Row(SQLModel, registry=registry(metadata=MetaData(naming_convention=NAMING
     """What all rows of this context share: their metadata."""
 
 
+OPEN = text("state = 1")
+"""Drift that is not healed: little of much."""
+
 UNPOSTED = text("origin = 2 AND posted_revision < revision")
 """Online orders' sales that an outside point of sale does not have as they are: few of many."""
 
@@ -309,6 +312,35 @@ class ShippingMethodRow(Row, table=True):
     update_time: datetime = Field(sa_type=UtcTime)
 
 
+class OrderDriftRow(Row, table=True):
+    """A difference that was found between an order and its store."""
+
+    __tablename__ = "order_drift"
+    __table_args__ = (
+        Index(
+            "ix_order_drift_open",
+            "merchant_id",
+            "channel_id",
+            "order_id",
+            sqlite_where=OPEN,
+            postgresql_where=OPEN,
+        ),
+    )
+
+    merchant_id: str = Field(primary_key=True)
+    channel_id: str = Field(primary_key=True)
+    order_id: str = Field(primary_key=True)
+    field: int = Field(primary_key=True)
+    own_value: str
+    store_value: str
+    cause: int
+    state: int
+    observe_time: datetime = Field(sa_type=UtcTime)
+    last_observe_time: datetime = Field(sa_type=UtcTime)
+    heal_time: datetime | None = Field(sa_type=UtcTime)
+    times: int
+
+
 PLUMBING = Plumbing(Row.metadata)
 ORDERS = Row.metadata.tables["orders"]
 SOURCE_DOCUMENTS = Row.metadata.tables["source_documents"]
@@ -319,3 +351,4 @@ REFUSED_SALES = Row.metadata.tables["refused_sales"]
 REFUSED_UPDATES = Row.metadata.tables["refused_updates"]
 FULFILLMENTS = Row.metadata.tables["fulfillments"]
 SHIPPING_METHODS = Row.metadata.tables["shipping_methods"]
+ORDER_DRIFT = Row.metadata.tables["order_drift"]

@@ -1300,26 +1300,74 @@ class ReportOrderChangeRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     CHANNEL_ID_FIELD_NUMBER: _builtins.int
     ORDER_ID_FIELD_NUMBER: _builtins.int
+    SEEN_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Chosen by the caller, unique per change; a repeat is answered as the first time."""
     channel_id: _builtins.str
     """The channel."""
     order_id: _builtins.str
     """The store's public id of the order."""
+    @_builtins.property
+    def seen(self) -> Global___StoreOrder:
+        """What the store was seen to have of it, where somebody has looked: what differs from what is
+        known is drift then, and what does not is no news. Absent with a hint, such as a webhook.
+        """
+
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         channel_id: _builtins.str = ...,
         order_id: _builtins.str = ...,
+        seen: Global___StoreOrder | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["seen", b"seen"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "order_id", b"order_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "order_id", b"order_id", "request_id", b"request_id", "seen", b"seen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReportOrderChangeRequest: _TypeAlias = ReportOrderChangeRequest  # noqa: Y015
+
+@_typing.final
+class StoreOrder(_message.Message):
+    """What a store was seen to have of an order, such as in a list of orders."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GONE_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    PAYMENT_STATUS_FIELD_NUMBER: _builtins.int
+    FULFILLMENT_STATUS_FIELD_NUMBER: _builtins.int
+    CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    gone: _builtins.bool
+    """Whether the store has no such order any more; the other fields are empty then."""
+    version: _builtins.int
+    """Its version, as in OrderDocument."""
+    payment_status: Global___PaymentStatus.ValueType
+    """Its payment status."""
+    fulfillment_status: Global___FulfillmentStatus.ValueType
+    """Its fulfillment status; unspecified where that was not to be seen."""
+    @_builtins.property
+    def change_time(self) -> _timestamp_pb2.Timestamp:
+        """When the store last changed it; absent where that was not to be seen."""
+
+    def __init__(
+        self,
+        *,
+        gone: _builtins.bool = ...,
+        version: _builtins.int = ...,
+        payment_status: Global___PaymentStatus.ValueType = ...,
+        fulfillment_status: Global___FulfillmentStatus.ValueType = ...,
+        change_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "fulfillment_status", b"fulfillment_status", "gone", b"gone", "payment_status", b"payment_status", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoreOrder: _TypeAlias = StoreOrder  # noqa: Y015
 
 @_typing.final
 class ReportOrderChangeResponse(_message.Message):

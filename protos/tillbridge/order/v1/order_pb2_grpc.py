@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from tillbridge.order.v1 import drift_pb2 as tillbridge_dot_order_dot_v1_dot_drift__pb2
 from tillbridge.order.v1 import order_pb2 as tillbridge_dot_order_dot_v1_dot_order__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -44,6 +45,16 @@ class OrderServiceStub:
                 '/tillbridge.order.v1.OrderService/ReportOrderChange',
                 request_serializer=tillbridge_dot_order_dot_v1_dot_order__pb2.ReportOrderChangeRequest.SerializeToString,
                 response_deserializer=tillbridge_dot_order_dot_v1_dot_order__pb2.ReportOrderChangeResponse.FromString,
+                _registered_method=True)
+        self.ListOrderDrift = channel.unary_unary(
+                '/tillbridge.order.v1.OrderService/ListOrderDrift',
+                request_serializer=tillbridge_dot_order_dot_v1_dot_drift__pb2.ListOrderDriftRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_order_dot_v1_dot_drift__pb2.ListOrderDriftResponse.FromString,
+                _registered_method=True)
+        self.HealOrderDrift = channel.unary_unary(
+                '/tillbridge.order.v1.OrderService/HealOrderDrift',
+                request_serializer=tillbridge_dot_order_dot_v1_dot_drift__pb2.HealOrderDriftRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_order_dot_v1_dot_drift__pb2.HealOrderDriftResponse.FromString,
                 _registered_method=True)
         self.GetOrder = channel.unary_unary(
                 '/tillbridge.order.v1.OrderService/GetOrder',
@@ -134,6 +145,22 @@ class OrderServiceServicer:
     def ReportOrderChange(self, request, context):
         """Keeps the hint that an order was placed or changed, so that a webhook can be answered at once.
         The document is then fetched from the store and ingested. Errors: REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListOrderDrift(self, request, context):
+        """Lists where a channel's store differed from what is known of its orders, and what became of it
+        (BEY-07). Errors: INVALID_PAGE_TOKEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def HealOrderDrift(self, request, context):
+        """Heals open drift of orders; with `validate_only` it says what that would do (BEY-07).
+        Errors: ORDER_NOT_FOUND, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -276,6 +303,16 @@ def add_OrderServiceServicer_to_server(servicer, server):
                     request_deserializer=tillbridge_dot_order_dot_v1_dot_order__pb2.ReportOrderChangeRequest.FromString,
                     response_serializer=tillbridge_dot_order_dot_v1_dot_order__pb2.ReportOrderChangeResponse.SerializeToString,
             ),
+            'ListOrderDrift': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOrderDrift,
+                    request_deserializer=tillbridge_dot_order_dot_v1_dot_drift__pb2.ListOrderDriftRequest.FromString,
+                    response_serializer=tillbridge_dot_order_dot_v1_dot_drift__pb2.ListOrderDriftResponse.SerializeToString,
+            ),
+            'HealOrderDrift': grpc.unary_unary_rpc_method_handler(
+                    servicer.HealOrderDrift,
+                    request_deserializer=tillbridge_dot_order_dot_v1_dot_drift__pb2.HealOrderDriftRequest.FromString,
+                    response_serializer=tillbridge_dot_order_dot_v1_dot_drift__pb2.HealOrderDriftResponse.SerializeToString,
+            ),
             'GetOrder': grpc.unary_unary_rpc_method_handler(
                     servicer.GetOrder,
                     request_deserializer=tillbridge_dot_order_dot_v1_dot_order__pb2.GetOrderRequest.FromString,
@@ -402,6 +439,60 @@ class OrderService:
             '/tillbridge.order.v1.OrderService/ReportOrderChange',
             tillbridge_dot_order_dot_v1_dot_order__pb2.ReportOrderChangeRequest.SerializeToString,
             tillbridge_dot_order_dot_v1_dot_order__pb2.ReportOrderChangeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOrderDrift(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.order.v1.OrderService/ListOrderDrift',
+            tillbridge_dot_order_dot_v1_dot_drift__pb2.ListOrderDriftRequest.SerializeToString,
+            tillbridge_dot_order_dot_v1_dot_drift__pb2.ListOrderDriftResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HealOrderDrift(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.order.v1.OrderService/HealOrderDrift',
+            tillbridge_dot_order_dot_v1_dot_drift__pb2.HealOrderDriftRequest.SerializeToString,
+            tillbridge_dot_order_dot_v1_dot_drift__pb2.HealOrderDriftResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,7 @@ Online orders on their way into the point of sale, and sales."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from tillbridge.order.v1 import drift_pb2 as _drift_pb2
 from tillbridge.order.v1 import order_pb2 as _order_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -42,6 +43,14 @@ class OrderServiceStub:
     ReportOrderChange: _grpc.UnaryUnaryMultiCallable[_order_pb2.ReportOrderChangeRequest, _order_pb2.ReportOrderChangeResponse]
     """Keeps the hint that an order was placed or changed, so that a webhook can be answered at once.
     The document is then fetched from the store and ingested. Errors: REQUEST_ID_REUSED.
+    """
+    ListOrderDrift: _grpc.UnaryUnaryMultiCallable[_drift_pb2.ListOrderDriftRequest, _drift_pb2.ListOrderDriftResponse]
+    """Lists where a channel's store differed from what is known of its orders, and what became of it
+    (BEY-07). Errors: INVALID_PAGE_TOKEN.
+    """
+    HealOrderDrift: _grpc.UnaryUnaryMultiCallable[_drift_pb2.HealOrderDriftRequest, _drift_pb2.HealOrderDriftResponse]
+    """Heals open drift of orders; with `validate_only` it says what that would do (BEY-07).
+    Errors: ORDER_NOT_FOUND, REQUEST_ID_REUSED.
     """
     GetOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.GetOrderRequest, _order_pb2.GetOrderResponse]
     """Returns one order. Errors: ORDER_NOT_FOUND."""
@@ -121,6 +130,14 @@ class OrderServiceAsyncStub(OrderServiceStub):
     ReportOrderChange: _aio.UnaryUnaryMultiCallable[_order_pb2.ReportOrderChangeRequest, _order_pb2.ReportOrderChangeResponse]  # type: ignore[assignment]
     """Keeps the hint that an order was placed or changed, so that a webhook can be answered at once.
     The document is then fetched from the store and ingested. Errors: REQUEST_ID_REUSED.
+    """
+    ListOrderDrift: _aio.UnaryUnaryMultiCallable[_drift_pb2.ListOrderDriftRequest, _drift_pb2.ListOrderDriftResponse]  # type: ignore[assignment]
+    """Lists where a channel's store differed from what is known of its orders, and what became of it
+    (BEY-07). Errors: INVALID_PAGE_TOKEN.
+    """
+    HealOrderDrift: _aio.UnaryUnaryMultiCallable[_drift_pb2.HealOrderDriftRequest, _drift_pb2.HealOrderDriftResponse]  # type: ignore[assignment]
+    """Heals open drift of orders; with `validate_only` it says what that would do (BEY-07).
+    Errors: ORDER_NOT_FOUND, REQUEST_ID_REUSED.
     """
     GetOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.GetOrderRequest, _order_pb2.GetOrderResponse]  # type: ignore[assignment]
     """Returns one order. Errors: ORDER_NOT_FOUND."""
@@ -209,6 +226,26 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_order_pb2.ReportOrderChangeResponse, _abc.Awaitable[_order_pb2.ReportOrderChangeResponse]]:
         """Keeps the hint that an order was placed or changed, so that a webhook can be answered at once.
         The document is then fetched from the store and ingested. Errors: REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListOrderDrift(
+        self,
+        request: _drift_pb2.ListOrderDriftRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_drift_pb2.ListOrderDriftResponse, _abc.Awaitable[_drift_pb2.ListOrderDriftResponse]]:
+        """Lists where a channel's store differed from what is known of its orders, and what became of it
+        (BEY-07). Errors: INVALID_PAGE_TOKEN.
+        """
+
+    @_abc_1.abstractmethod
+    def HealOrderDrift(
+        self,
+        request: _drift_pb2.HealOrderDriftRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_drift_pb2.HealOrderDriftResponse, _abc.Awaitable[_drift_pb2.HealOrderDriftResponse]]:
+        """Heals open drift of orders; with `validate_only` it says what that would do (BEY-07).
+        Errors: ORDER_NOT_FOUND, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,207 @@
+"""Drift: where a store has something else of an order than is known here, why, and what heals it
+(BEY-07).
+
+What a store was seen to have is compared with the document that is known: what differs was not
+told, or is gone. What a store should show of an order, and showed, and does not show any more, was
+changed there by somebody.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from enum import IntEnum
+
+from services.chassis.values import replace, value
+from services.order.rules.accounting import StoreUpdate
+from services.order.rules.case import Case
+from services.order.rules.document import Document, FulfillmentStatus, PaymentStatus
+from services.order.rules.order import Order, OrderKey, open_lines
+
+IN_FLIGHT = timedelta(minutes=1)
+"""For how long the news of a change in a store may be on its way."""
+
+
+class Field(IntEnum):
+    """What differs of an order; numbers as in the contract."""
+
+    ORDER = 1
+    VERSION = 2
+    PAYMENT_STATUS = 3
+    FULFILLMENT_STATUS = 4
+    TRACKING_NUMBER = 5
+
+
+class Cause(IntEnum):
+    """Why an order differs; numbers as in the contract."""
+
+    IN_FLIGHT = 1
+    LOST_EVENT = 2
+    MANUAL_EDIT = 3
+    DELETED_IN_STORE = 4
+
+
+class State(IntEnum):
+    """Where a drift stands; numbers as in the contract."""
+
+    OPEN = 1
+    HEALED = 2
+
+
+class Remedy(IntEnum):
+    """What heals a drift; numbers as in the contract."""
+
+    FETCH = 1
+    SHOW = 2
+    CANCEL = 3
+    KEEP = 4
+
+
+@value(frozen=True, slots=True)
+class Seen:
+    """What a store was seen to have of an order."""
+
+    gone: bool = False
+    version: int = 0
+    payment_status: PaymentStatus | None = None
+    fulfillment_status: FulfillmentStatus = FulfillmentStatus.UNSPECIFIED
+    change_time: datetime | None = None
+
+
+@value(frozen=True, slots=True)
+class Difference:
+    """What differs of an order, and why."""
+
+    field: Field
+    own_value: str
+    store_value: str
+    cause: Cause
+
+
+@value(frozen=True, slots=True)
+class Drift:
+    """A difference that was found between an order and its store."""
+
+    key: OrderKey
+    found: Difference
+    state: State
+    observe_time: datetime
+    last_observe_time: datetime
+    heal_time: datetime | None
+    times: int
+
+    @property
+    def field(self) -> Field:
+        """What differs."""
+        return self.found.field
+
+
+def compared(order: Order | None, seen: Seen, now: datetime) -> list[Difference]:
+    """How a store's order differs from what is known of it. What is known to be newer does not;
+    nor does a canceled order that the store has removed.
+    """
+    document = order.document if order else None
+    if seen.gone:
+        if order is None or order.canceled:
+            return []
+        return [Difference(Field.ORDER, order.state.name, "", Cause.DELETED_IN_STORE)]
+    cause = _untold(seen, now)
+    if order is None or document is None:
+        if order and now - order.update_time < IN_FLIGHT:
+            return []  # somebody has told of it just now: it is being fetched
+        own, cause = (order.state.name, Cause.IN_FLIGHT) if order else ("", cause)
+        there = seen.payment_status.name if seen.payment_status else str(seen.version)
+        return [Difference(Field.ORDER, own, there, cause)]
+    if document.version > seen.version:
+        return []
+    found = list(_statuses(document, seen, cause))
+    if not found and document.version < seen.version:
+        versions = str(document.version), str(seen.version)
+        found.append(Difference(Field.VERSION, *versions, cause))
+    return found
+
+
+def _untold(seen: Seen, now: datetime) -> Cause:
+    fresh = seen.change_time is not None and now - seen.change_time < IN_FLIGHT
+    return Cause.IN_FLIGHT if fresh else Cause.LOST_EVENT
+
+
+def _statuses(document: Document, seen: Seen, cause: Cause) -> Iterator[Difference]:
+    paid, there = document.payment_status, seen.payment_status
+    if there and there is not paid:
+        yield Difference(Field.PAYMENT_STATUS, paid.name, there.name, cause)
+    known, shown = document.fulfillment_status, seen.fulfillment_status
+    if shown and shown is not known:
+        yield Difference(Field.FULFILLMENT_STATUS, known.name, shown.name, cause)
+
+
+def edited(before: Case, after: Case) -> list[Difference]:
+    """What somebody has changed in the store of what it should show: it showed all, nothing was
+    done here since, and now it does not.
+    """
+    update = after.order.store_update
+    if update is None or before.order.store_update is not None or before.sale is None:
+        return []
+    if _done_here(before) != _done_here(after):
+        return []
+    document = after.order.document
+    assert document
+    return list(_missing(update, document))
+
+
+def _done_here(case: Case) -> tuple[object, ...]:
+    """What the store is told of."""
+    order = case.order
+    return case.fulfillments, order.refunds, order.cancel_time
+
+
+def _missing(update: StoreUpdate, document: Document) -> Iterator[Difference]:
+    if update.payment_status:
+        values = update.payment_status.name, document.payment_status.name
+        yield Difference(Field.PAYMENT_STATUS, *values, Cause.MANUAL_EDIT)
+    if update.fulfillment_status:
+        values = update.fulfillment_status.name, document.fulfillment_status.name
+        yield Difference(Field.FULFILLMENT_STATUS, *values, Cause.MANUAL_EDIT)
+    if update.tracking_number:
+        values = update.tracking_number, document.tracking_number
+        yield Difference(Field.TRACKING_NUMBER, *values, Cause.MANUAL_EDIT)
+
+
+def observed(before: Drift | None, found: Difference, key: OrderKey, now: datetime) -> Drift:
+    """The drift after it was seen."""
+    if before and before.state is State.OPEN:
+        return replace(before, found=found, last_observe_time=now)
+    return Drift(
+        key=key,
+        found=found,
+        state=State.OPEN,
+        observe_time=before.observe_time if before else now,
+        last_observe_time=now,
+        heal_time=None,
+        times=before.times + 1 if before else 1,
+    )
+
+
+def healed(before: Drift, now: datetime) -> Drift:
+    """The drift after both sides agree again, or an operator has it so."""
+    return replace(before, state=State.HEALED, heal_time=now)
+
+
+def told(known: Iterable[Drift], now: datetime) -> list[Drift]:
+    """Drift that is healed by a document of the order: what was not told, or was gone."""
+    return [healed(one, now) for one in known if one.found.cause is not Cause.MANUAL_EDIT]
+
+
+def shown(known: Iterable[Drift], now: datetime) -> list[Drift]:
+    """Drift that is healed since the store shows all that it should."""
+    return [healed(one, now) for one in known if one.found.cause is Cause.MANUAL_EDIT]
+
+
+def remedy(drift: Drift, order: Order) -> Remedy:
+    """What heals a drift of an order."""
+    match drift.found.cause:
+        case Cause.MANUAL_EDIT:
+            return Remedy.SHOW
+        case Cause.DELETED_IN_STORE:
+            over = order.sale_id and not open_lines(order)
+            return Remedy.KEEP if over or order.canceled else Remedy.CANCEL
+        case _:
+            return Remedy.FETCH
