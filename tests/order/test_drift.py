@@ -311,6 +311,55 @@ async def agreed(shop: Shop, order_id: str) -> None:
 
 
 @pytest.mark.rule("BEY-07")
+@pytest.mark.rule("ORD-13")
+async def test_a_sale_that_is_voided_in_the_point_of_sale_is_drift_until_its_order_is_canceled(
+    shop: Shop,
+) -> None:
+    shop.stock()
+    await shop.ingest(document("A"))
+    order = await shop.settled("A")
+    before = shop.world.available("mug-1")
+    await echo(shop, order.sale_id, order_pb2.SALE_STATE_VOIDED)
+    told = [
+        ("A", "SALE_STATE", "OPEN", "VOIDED", "VOIDED_IN_POINT_OF_SALE", "CANCEL"),
+    ]
+    assert said(await drift_of(shop)) == told
+    await shop.ingest(document("A", 2, PAID))  # what the store says has nothing to do with it
+    assert said(await drift_of(shop, state=OPEN)) == told
+    assert not (await heal(shop)).drift
+    assert said((await heal(shop, "A", validate_only=True)).drift) == told
+    await heal(shop, "A")
+
+    async def back() -> None:
+        assert shop.world.available("mug-1") == before + 1
+
+    await eventually(back)
+    assert (await shop.order("A")).cancel_reason == "voided in the point of sale"
+    assert not await drift_of(shop, state=OPEN)
+
+
+@pytest.mark.rule("BEY-07")
+async def test_a_sale_that_stands_in_the_point_of_sale_is_no_drift(shop: Shop) -> None:
+    shop.stock()
+    await shop.ingest(document("A"))
+    order = await shop.settled("A")
+    await echo(shop, order.sale_id, order_pb2.SALE_STATE_OPEN)
+    assert await drift_of(shop) == []
+    await echo(shop, order.sale_id, order_pb2.SALE_STATE_VOIDED)
+    await echo(shop, order.sale_id, order_pb2.SALE_STATE_COMPLETED)
+    [found] = await drift_of(shop)
+    assert found.state == HEALED
+
+
+async def echo(shop: Shop, sale_id: str, state: "order_pb2.SaleState.ValueType") -> None:
+    """The point of sale tells of a sale that was posted there from here."""
+    sale = await shop.sale(sale_id)
+    sale.state = state
+    request = order_pb2.RecordSaleRequest(request_id=request_id(), sale=sale, mirrored=True)
+    assert not (await shop.orders.RecordSale(request, metadata=metadata())).created
+
+
+@pytest.mark.rule("BEY-07")
 @pytest.mark.rule("BEY-11")
 async def test_lists_have_pages_and_filters_and_one_merchant(shop: Shop) -> None:
     shop.stock()

@@ -12,6 +12,7 @@ from services.order.rules.case import Case
 from services.order.rules.document import FulfillmentStatus, PaymentStatus
 from services.order.rules.drift import Cause, Difference, Drift, Field, Remedy, Seen, State
 from services.order.rules.order import Order
+from services.order.rules.sale import SaleState
 from tests.order.test_rules import (
     AWAITING,
     CANCELED,
@@ -131,10 +132,30 @@ def found(cause: Cause) -> Drift:
         (Cause.DELETED_IN_STORE, POSTED, Remedy.CANCEL),
         (Cause.DELETED_IN_STORE, HINTED, Remedy.CANCEL),
         (Cause.DELETED_IN_STORE, orders.cancel(order(), "", NOW), Remedy.KEEP),
+        (Cause.VOIDED_IN_POINT_OF_SALE, POSTED, Remedy.CANCEL),
     ],
 )
 def test_each_cause_has_its_remedy(cause: Cause, known: Order, expected: Remedy) -> None:
     assert drift.remedy(found(cause), known) is expected
+
+
+@pytest.mark.rule("BEY-07")
+@pytest.mark.parametrize(
+    ("known", "told", "expected"),
+    [
+        (SaleState.OPEN, SaleState.VOIDED, True),
+        (SaleState.COMPLETED, SaleState.VOIDED, True),
+        (SaleState.VOIDED, SaleState.VOIDED, False),
+        (SaleState.OPEN, SaleState.COMPLETED, False),
+        (SaleState.VOIDED, SaleState.OPEN, False),
+    ],
+)
+def test_only_what_was_voided_in_the_point_of_sale_is_drift(
+    known: SaleState, told: SaleState, expected: bool
+) -> None:
+    found = drift.voided(replace(SALE, state=known), replace(SALE, state=told))
+    cause = Cause.VOIDED_IN_POINT_OF_SALE
+    assert found == [differs(Field.SALE_STATE, known.name, told.name, cause)] * expected
 
 
 @pytest.mark.rule("BEY-07")
@@ -151,8 +172,11 @@ def test_drift_is_counted_each_time_that_it_comes_again() -> None:
 
 
 @pytest.mark.rule("BEY-07")
-def test_a_document_heals_what_was_not_told_and_a_write_what_was_changed_by_hand() -> None:
+def test_what_heals_depends_on_the_cause() -> None:
     known = [found(cause) for cause in Cause]
     told = {one.found.cause for one in drift.told(known, NOW)}
     assert told == {Cause.LOST_EVENT, Cause.IN_FLIGHT, Cause.DELETED_IN_STORE}
     assert {one.found.cause for one in drift.shown(known, NOW)} == {Cause.MANUAL_EDIT}
+    assert not drift.stands(known, NOW)
+    sale = differs(Field.SALE_STATE, "OPEN", "VOIDED", Cause.VOIDED_IN_POINT_OF_SALE)
+    assert len(drift.stands([drift.observed(None, sale, KEY, NOW)], NOW)) == 1

@@ -1,5 +1,5 @@
-"""Drift: where a store has something else of an order than is known here, why, and what heals it
-(BEY-07).
+"""Drift: where a store, or the outside point of sale, has something else of an order than is known
+here, why, and what heals it (BEY-07).
 
 What a store was seen to have is compared with the document that is known: what differs was not
 told, or is gone. What a store should show of an order, and showed, and does not show any more, was
@@ -15,6 +15,7 @@ from services.order.rules.accounting import StoreUpdate
 from services.order.rules.case import Case
 from services.order.rules.document import Document, FulfillmentStatus, PaymentStatus
 from services.order.rules.order import Order, OrderKey, open_lines
+from services.order.rules.sale import Sale, SaleState
 
 IN_FLIGHT = timedelta(minutes=1)
 """For how long the news of a change in a store may be on its way."""
@@ -28,6 +29,7 @@ class Field(IntEnum):
     PAYMENT_STATUS = 3
     FULFILLMENT_STATUS = 4
     TRACKING_NUMBER = 5
+    SALE_STATE = 6
 
 
 class Cause(IntEnum):
@@ -37,6 +39,13 @@ class Cause(IntEnum):
     LOST_EVENT = 2
     MANUAL_EDIT = 3
     DELETED_IN_STORE = 4
+    VOIDED_IN_POINT_OF_SALE = 5
+
+
+BY_ITSELF = frozenset({Cause.IN_FLIGHT, Cause.LOST_EVENT, Cause.MANUAL_EDIT})
+"""What heals without anything being lost; the rest waits for an operator who names the order."""
+
+_BY_DOCUMENT = frozenset({Cause.IN_FLIGHT, Cause.LOST_EVENT, Cause.DELETED_IN_STORE})
 
 
 class State(IntEnum):
@@ -165,6 +174,14 @@ def _missing(update: StoreUpdate, document: Document) -> Iterator[Difference]:
         yield Difference(Field.TRACKING_NUMBER, *values, Cause.MANUAL_EDIT)
 
 
+def voided(known: Sale, told: Sale) -> list[Difference]:
+    """What somebody has voided in the outside point of sale of what was posted there from here."""
+    if told.state is not SaleState.VOIDED or known.state is SaleState.VOIDED:
+        return []
+    cause = Cause.VOIDED_IN_POINT_OF_SALE
+    return [Difference(Field.SALE_STATE, known.state.name, told.state.name, cause)]
+
+
 def observed(before: Drift | None, found: Difference, key: OrderKey, now: datetime) -> Drift:
     """The drift after it was seen."""
     if before and before.state is State.OPEN:
@@ -187,7 +204,7 @@ def healed(before: Drift, now: datetime) -> Drift:
 
 def told(known: Iterable[Drift], now: datetime) -> list[Drift]:
     """Drift that is healed by a document of the order: what was not told, or was gone."""
-    return [healed(one, now) for one in known if one.found.cause is not Cause.MANUAL_EDIT]
+    return [healed(one, now) for one in known if one.found.cause in _BY_DOCUMENT]
 
 
 def shown(known: Iterable[Drift], now: datetime) -> list[Drift]:
@@ -195,12 +212,17 @@ def shown(known: Iterable[Drift], now: datetime) -> list[Drift]:
     return [healed(one, now) for one in known if one.found.cause is Cause.MANUAL_EDIT]
 
 
+def stands(known: Iterable[Drift], now: datetime) -> list[Drift]:
+    """Drift that is healed since the outside point of sale has the sale as it is here."""
+    return [healed(one, now) for one in known if one.field is Field.SALE_STATE]
+
+
 def remedy(drift: Drift, order: Order) -> Remedy:
     """What heals a drift of an order."""
     match drift.found.cause:
         case Cause.MANUAL_EDIT:
             return Remedy.SHOW
-        case Cause.DELETED_IN_STORE:
+        case Cause.DELETED_IN_STORE | Cause.VOIDED_IN_POINT_OF_SALE:
             over = order.sale_id and not open_lines(order)
             return Remedy.KEEP if over or order.canceled else Remedy.CANCEL
         case _:

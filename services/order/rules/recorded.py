@@ -62,7 +62,7 @@ def record(told: Sale, known: Sale | None, now: datetime) -> Sale | None:
     sale = _timed(told, known, now)
     if known is None:
         return sale if sale.mirrored else _taking_stock(sale, now)
-    if sale.mirrored and (known.origin is SaleOrigin.ONLINE or sale.version < known.version):
+    if is_echo(sale, known) or (sale.mirrored and sale.version < known.version):
         return None
     updated = replace(known, **{name: getattr(sale, name) for name in _TOLD})
     if updated == known:
@@ -75,6 +75,11 @@ def record(told: Sale, known: Sale | None, now: datetime) -> Sale | None:
     if sale.mirrored or known.mirrored or known.origin is SaleOrigin.ONLINE:
         raise _exists(sale, "is another one's: one of an online order or of the outside system")
     return replace(_further(updated, known, now), revision=known.revision + 1)
+
+
+def is_echo(told: Sale, known: Sale) -> bool:
+    """Whether the outside point of sale tells of a sale that was posted there from here."""
+    return told.mirrored and known.origin is SaleOrigin.ONLINE
 
 
 def _further(sale: Sale, known: Sale, now: datetime) -> Sale:

@@ -1,11 +1,12 @@
-"""What is kept of drift between orders and their stores, as it is found and as it is healed."""
+"""What is kept of drift of orders, as it is found and as it is healed."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 
 from services.chassis.database import Transaction
 from services.order.rules import drift
 from services.order.rules.case import Case
-from services.order.rules.drift import Difference
+from services.order.rules.drift import Difference, Drift
 from services.order.rules.order import OrderKey
 from services.order.store import drift as drift_rows
 
@@ -27,11 +28,12 @@ def note_found(transaction: Transaction, found: Mapping[OrderKey, Sequence[Diffe
 
 def note_told(transaction: Transaction, keys: Collection[OrderKey]) -> None:
     """These orders are known as their stores have them."""
-    known = drift_rows.open_of_orders(transaction.connection, keys)
-    healed = [
-        one for key in sorted(known) for one in drift.told(known[key].values(), transaction.now)
-    ]
-    drift_rows.save(transaction.connection, healed)
+    _note_healed(transaction, keys, drift.told)
+
+
+def note_stands(transaction: Transaction, keys: Collection[OrderKey]) -> None:
+    """The outside point of sale has the sales of these orders as they are here."""
+    _note_healed(transaction, keys, drift.stands)
 
 
 def note_shown(
@@ -46,11 +48,14 @@ def note_shown(
         elif case.order.store_update is None and before[key].order.store_update is not None:
             shown.append(key)
     note_found(transaction, edited)
-    if shown:
-        known = drift_rows.open_of_orders(transaction.connection, shown)
-        healed = [
-            one
-            for key in sorted(known)
-            for one in drift.shown(known[key].values(), transaction.now)
-        ]
-        drift_rows.save(transaction.connection, healed)
+    _note_healed(transaction, shown, drift.shown)
+
+
+def _note_healed(
+    transaction: Transaction,
+    keys: Collection[OrderKey],
+    heal: Callable[[Iterable[Drift], datetime], list[Drift]],
+) -> None:
+    known = drift_rows.open_of_orders(transaction.connection, keys)
+    healed = [one for key in sorted(known) for one in heal(known[key].values(), transaction.now)]
+    drift_rows.save(transaction.connection, healed)

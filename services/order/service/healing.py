@@ -16,11 +16,11 @@ from tillbridge.order.v1 import drift_pb2 as pb
 
 ORDERS_MAX = 1000
 """Orders that one call heals where none are named."""
-DELETED = "deleted in the store"
-"""Why an order is canceled that the store has no more."""
-
-_BY_ITSELF = (Cause.IN_FLIGHT, Cause.LOST_EVENT, Cause.MANUAL_EDIT)
-"""What is healed without being named: nothing is lost by it."""
+_REASONS = {
+    Cause.DELETED_IN_STORE: "deleted in the store",
+    Cause.VOIDED_IN_POINT_OF_SALE: "voided in the point of sale",
+}
+"""Why an order is canceled."""
 
 
 class Healing:
@@ -62,7 +62,7 @@ class Healing:
         request, connection = call.request, transaction.connection
         channel = (call.merchant, request.channel_id)
         named = [OrderKey(*channel, order_id) for order_id in request.order_ids]
-        keys = named or drift_rows.open_orders(connection, *channel, _BY_ITSELF, ORDERS_MAX)
+        keys = named or drift_rows.open_orders(connection, *channel, drift.BY_ITSELF, ORDERS_MAX)
         cases = Cases(transaction, keys)
         for key in keys:
             if key not in cases.known:
@@ -72,7 +72,7 @@ class Healing:
             (one, drift.remedy(one, cases.known[key].order))
             for key in sorted(known)
             for one in _in_order(known[key])
-            if named or one.found.cause in _BY_ITSELF
+            if named or one.found.cause in drift.BY_ITSELF
         ]
         if not request.validate_only:
             _heal(transaction, cases, plan)
@@ -83,15 +83,15 @@ class Healing:
 
 def _heal(transaction: Transaction, cases: Cases, plan: list[tuple[Drift, Remedy]]) -> None:
     now = transaction.now
-    wanted = dict.fromkeys((one.key, remedy) for one, remedy in plan)
-    for key, remedy in wanted:
+    wanted = {(one.key, remedy): one.found.cause for one, remedy in plan}
+    for (key, remedy), cause in wanted.items():
         case = cases.going[key]
         if remedy is Remedy.FETCH:
             ask_for_document(transaction, key)
         elif remedy is Remedy.SHOW:
             tell_order(transaction, case.order)
         elif remedy is Remedy.CANCEL:
-            cases.going[key] = returns.canceled(case, DELETED, now)
+            cases.going[key] = returns.canceled(case, _REASONS[cause], now)
     cases.save()
     # What is fetched or shown is healed by what the store has then.
     settled = [one for one, remedy in plan if remedy in {Remedy.CANCEL, Remedy.KEEP}]

@@ -6,11 +6,13 @@ from services.chassis.database import Call, Transaction
 from services.chassis.errors import invalid
 from services.chassis.pages import key_before, token_after
 from services.chassis.rpc import View, command, query
-from services.order.rules import progress, recorded
+from services.order.rules import drift, progress, recorded
 from services.order.rules import refused as refusals
 from services.order.rules import sale as sale_rules
+from services.order.rules.drift import Difference
 from services.order.rules.order import OrderKey
 from services.order.rules.sale import Sale, SaleKey
+from services.order.service.drift import note_found, note_stands
 from services.order.service.lists import page_of, split
 from services.order.service.told import tell_order, tell_sale
 from services.order.store import orders, refused, sales
@@ -35,10 +37,13 @@ class Sales:
         keys = [SaleKey(call.merchant, call.request.sale.sale_id) for call in calls]
         known = sales.sales(transaction.connection, keys, lock=True)
         going = dict(known)
+        echoes: list[tuple[Sale, Sale]] = []
         for call, key in zip(calls, keys, strict=True):
             with call:
                 told = sale_wire.sale(call.request, call.merchant)
                 before = going.get(key)
+                if before and recorded.is_echo(told, before):
+                    echoes.append((before, told))
                 after = recorded.record(told, before, transaction.now)
                 going[key] = after or going[key]
                 message = sale_wire.sale_message(going[key])
@@ -46,6 +51,7 @@ class Sales:
         changed = [sale for key, sale in going.items() if known.get(key) != sale]
         sales.save_sales(transaction.connection, changed, known)
         _end_refusals(transaction, [going[key] for key in keys if key in going])
+        _note_echoes(transaction, echoes)
         for sale in changed:
             if sale.key not in known or sale.revision != known[sale.key].revision:
                 tell_sale(transaction, sale)
@@ -155,6 +161,22 @@ def _end_refusals(transaction: Transaction, told: Sequence[Sale]) -> None:
     found = refused.refused_sales(transaction.connection, copied)
     ended = [key for key, one in found.items() if refusals.ends(one, copied[key])]
     refused.forget_refused(transaction.connection, ended)
+
+
+def _note_echoes(transaction: Transaction, echoes: Sequence[tuple[Sale, Sale]]) -> None:
+    """Keeps what became, in the outside point of sale, of sales that were posted from here."""
+    voided: dict[OrderKey, Sequence[Difference]] = {}
+    stands: list[OrderKey] = []
+    for known, told in echoes:
+        key = _order_key(known)
+        if key is None or known.return_for:
+            continue
+        if found := drift.voided(known, told):
+            voided[key] = found
+        else:
+            stands.append(key)
+    note_stands(transaction, stands)
+    note_found(transaction, voided)
 
 
 def _order_key(sale: Sale) -> OrderKey | None:
