@@ -75,6 +75,8 @@ async def test_an_order_that_nobody_told_of_is_drift_until_it_is_fetched(shop: S
     assert said(await drift_of(shop)) == [("A", "ORDER", "", "PAID", "LOST_EVENT", "FETCH")]
     assert await asked_for(shop) == ["A"]
     assert (await shop.order("A")).state == order_pb2.ORDER_STATE_REPORTED
+    await see(shop, "A", version=7, payment_status=PAID)  # by somebody else, just after
+    assert len(await drift_of(shop, state=OPEN)) == 1
     await shop.ingest(document("A", 7, PAID))
     [healed] = await drift_of(shop, state=HEALED)
     assert (healed.times, await drift_of(shop, state=OPEN)) == (1, [])

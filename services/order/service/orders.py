@@ -128,18 +128,19 @@ class Orders:
         for call, key in zip(calls, keys, strict=True):
             with call:
                 seen = drift_wire.seen(call.request)
-                differs = compared(known.get(key), seen, transaction.now) if seen else ()
+                order = known.get(key)
+                differs = compared(order, seen, transaction.now) if seen else ()
                 if differs:
                     found[key] = differs
-                elif seen and not seen.gone:
+                elif seen and not seen.gone and order and order.document:
                     same.append(key)
                 if not seen or (differs and not seen.gone):
                     asked[key] = None
                 call.reply(pb.ReportOrderChangeResponse())
         new = {key: order_rules.reported(key, transaction.now) for key in asked if key not in known}
         orders.save_orders(transaction.connection, list(new.values()), known, keep_leases=True)
-        for order in new.values():
-            tell_order(transaction, order)
+        for one in new.values():
+            tell_order(transaction, one)
         for key in asked:
             ask_for_document(transaction, key)
         note_told(transaction, same)
