@@ -205,11 +205,20 @@ async def test_an_order_that_was_handed_over_is_kept_though_its_store_has_it_no_
     shop.stock()
     await shop.ingest(document("A", payment_status=PAID))
     await complete(shop, "A")
+    assert (await shop.order("A")).HasField("store_update")
     await see(shop, "A", gone=True)
     told = [("A", "ORDER", "POSTED", "", "DELETED_IN_STORE", "KEEP")]
     assert said((await heal(shop, "A")).drift) == told
-    assert (await shop.order("A")).state == order_pb2.ORDER_STATE_POSTED
+    kept = await shop.order("A")
+    assert kept.state == order_pb2.ORDER_STATE_POSTED
+    assert not kept.HasField("store_update")  # there is nothing to show it on
     assert not await drift_of(shop, state=OPEN)
+    await shop.ingest(document("A", payment_status=PAID))  # it is back, as it was
+
+    async def wanted() -> None:
+        assert (await shop.order("A")).HasField("store_update")
+
+    await eventually(wanted)
 
 
 @pytest.mark.rule("BEY-07")

@@ -30,6 +30,7 @@ class Listed(NamedTuple):
     sync_time: datetime | None
     cancel_time: datetime | None
     cancel_reason: str
+    gone: bool
     paid: Money | None
     refunded: Money | None
     store_update: StoreUpdate | None
@@ -54,6 +55,7 @@ def listed(order: Order) -> Listed:
         sync_time=order.sync_time,
         cancel_time=order.cancel_time,
         cancel_reason=order.cancel_reason,
+        gone=order.gone,
         paid=order.paid,
         refunded=order.refunded,
         store_update=order.store_update,

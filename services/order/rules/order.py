@@ -34,7 +34,6 @@ WAYS_OUT = {
 }
 """What lets an order go on that another service refused, beside a retry."""
 
-
 HANDED_OVER = frozenset(
     {
         FulfillmentStatus.OUT_FOR_DELIVERY,
@@ -202,6 +201,8 @@ class Order:
     cancel_time: datetime | None = None
     """When it was canceled here; None when it was not."""
     cancel_reason: str = ""
+    gone: bool = False
+    """Whether its store has it no more, and an operator knows."""
     accounts: Accounts | None = None
     """What became of each line; None before it is posted."""
     refunds: tuple[Refund, ...] = ()
@@ -265,12 +266,13 @@ def reported(key: OrderKey, now: datetime) -> Order:
 
 def take(document: Document, known: Order | None, key: OrderKey, now: datetime) -> Order | None:
     """The order with this document; None when the document changes nothing. ORD-11."""
-    if known and not newer(document, known.document):
+    back = known and known.gone and document == known.document
+    if known and not back and not newer(document, known.document):
         return None
-    order = known or reported(key, now)
     return replace(
-        order,
+        known or reported(key, now),
         document=document,
+        gone=False,
         waiting=None,
         awaited=frozenset(),
         due_time=now,

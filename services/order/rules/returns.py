@@ -195,6 +195,11 @@ def canceled(case: Case, reason: str, now: datetime) -> Case:
     return case if order is case.order else tallied(replace(case, order=order))
 
 
+def gone(case: Case) -> Case:
+    """The case, whose order the store has no more: there is nothing to show there."""
+    return tallied(replace(case, order=replace(case.order, gone=True)))
+
+
 def cancel(case: Case, channel: Channel, now: datetime) -> Case:
     """The case with all canceled that was not handed over yet (ORD-13).
 

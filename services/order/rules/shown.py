@@ -25,7 +25,7 @@ _AS_GOOD = {
 def store_update(case: Case) -> StoreUpdate | None:
     """What the store should show and does not; None when it shows all."""
     document = case.order.document
-    if document is None:
+    if document is None or case.order.gone:
         return None
     found = StoreUpdate(_payment_status(case, document))
     if case.fulfillments:

@@ -91,7 +91,10 @@ def _heal(transaction: Transaction, cases: Cases, plan: list[tuple[Drift, Remedy
         elif remedy is Remedy.SHOW:
             tell_order(transaction, case.order)
         elif remedy is Remedy.CANCEL:
-            cases.going[key] = returns.canceled(case, _REASONS[cause], now)
+            case = returns.canceled(case, _REASONS[cause], now)
+        if cause is Cause.DELETED_IN_STORE:
+            case = returns.gone(case)
+        cases.going[key] = case
     cases.save()
     # What is fetched or shown is healed by what the store has then.
     settled = [one for one, remedy in plan if remedy in {Remedy.CANCEL, Remedy.KEEP}]

@@ -66,7 +66,12 @@ class Orders:
         for call, key, request in zip(calls, keys, told, strict=True):
             call.answer = b""
             order = None if key in drifting else found.get(key)
-            if order and request not in before and (known := _known(call.request, order)):
+            if (
+                order
+                and not order.gone
+                and request not in before
+                and (known := _known(call.request, order))
+            ):
                 call.reply(known)
 
     async def _check_channel(self, merchant_id: str, channel_id: str) -> None:

@@ -222,7 +222,7 @@ _PARTS: Mapping[str, Columns] = {
         name: _as_it_is(name)
         for name in (
             *("create_time", "update_time", "sync_time", "due_time", "wait_time", "cancel_time"),
-            *("holds_ended", "sale_id", "pos_version", "committed", "cancel_reason"),
+            *("holds_ended", "sale_id", "pos_version", "committed", "cancel_reason", "gone"),
         )
     },
 }
@@ -264,6 +264,7 @@ def _order(row: Any) -> Order:
         sync_time=row.sync_time,
         cancel_time=row.cancel_time,
         cancel_reason=row.cancel_reason,
+        gone=row.gone,
         accounts=_ACCOUNTS.value(row.accounts) if row.accounts else None,
         refunds=_REFUNDS.value(row.refunds),
         paid=_MONEY.value(row.paid),

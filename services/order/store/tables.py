@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Index, MetaData, text
+from sqlalchemy import BigInteger, Index, MetaData, false, text
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -120,6 +120,8 @@ class OrderRow(Row, table=True):
     cancel_time: datetime | None = Field(sa_type=UtcTime)
     """When it was canceled here; NULL when it was not."""
     cancel_reason: str = Field(sa_column_kwargs={"server_default": ""})
+    gone: bool = Field(sa_column_kwargs={"server_default": false()})
+    """Whether its store has it no more, and an operator knows."""
     accounts: str | None
     """What became of each line, JSON; NULL until its stock is held."""
     refunds: str = Field(sa_column_kwargs={"server_default": "[]"})

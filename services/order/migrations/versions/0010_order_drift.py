@@ -39,8 +39,15 @@ def upgrade() -> None:
             postgresql_where=sa.text("state = 1"),
         )
 
+    with op.batch_alter_table("orders", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("gone", sa.Boolean(), server_default=sa.false(), nullable=False)
+        )
+
 
 def downgrade() -> None:
+    with op.batch_alter_table("orders", schema=None) as batch_op:
+        batch_op.drop_column("gone")
     with op.batch_alter_table("order_drift", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_order_drift_open",
