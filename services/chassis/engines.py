@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pysqlite3.dbapi2
+import stamina
 import structlog
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.pool import QueuePool
@@ -32,6 +33,11 @@ _POSTGRES_SETTINGS = (
 
 Plans are made for each call: one that was kept from when a table was empty reads all of it when
 it is not, until somebody analyzes the table.
+"""
+
+LOCKED_S_MAX = 10.0
+"""How long processes that open a new SQLite file at once try to: of two that would have it keep a
+log SQLite refuses one at once, though told to wait.
 """
 
 IDLE_S = 1.0
@@ -109,6 +115,10 @@ def _with_driver(url: str) -> str:
     return parsed.render_as_string(hide_password=False)
 
 
+def _is_locked(error: Exception) -> bool:
+    return isinstance(error, pysqlite3.dbapi2.OperationalError) and "locked" in str(error)
+
+
 def _open_sqlite(url: str, *, writing: bool) -> Engine:
     if pysqlite3.dbapi2.sqlite_version_info < _SAFE_SQLITE:
         log.warning("this SQLite can corrupt its log", version=pysqlite3.dbapi2.sqlite_version)
@@ -126,8 +136,12 @@ def _open_sqlite(url: str, *, writing: bool) -> Engine:
     def prepare(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # the driver begins nothing: we do, below
         cursor = connection.cursor()
+        for attempt in stamina.retry_context(
+            on=_is_locked, attempts=None, timeout=LOCKED_S_MAX, wait_initial=0.01, wait_max=0.1
+        ):
+            with attempt:
+                cursor.execute("PRAGMA journal_mode=WAL")
         for pragma in (
-            "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
             "busy_timeout=10000",

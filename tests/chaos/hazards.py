@@ -32,6 +32,7 @@ class Hazards:
             for at in sorted(self._dice.random() for _ in range(self._plan.kills)):
                 await self._reach(at)
                 name = self._dice.choice(sorted(self._ready))
+                self._ready.discard(name)
                 group.create_task(self._kill(name))
 
     async def _reach(self, progress: float) -> None:
@@ -45,7 +46,6 @@ class Hazards:
 
     async def _kill(self, name: str) -> None:
         """Kills a process; it is not killed again before it is ready again."""
-        self._ready.discard(name)
         self._history.write("killed", process=name)
         began_s = self._history.at_s
         killed = self._installation.kill(name)

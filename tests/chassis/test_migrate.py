@@ -3,6 +3,8 @@
 import importlib
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -90,3 +92,23 @@ def test_processes_that_start_at_once_migrate_once(address: str) -> None:
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors
     assert len(look(address, version)) == 1
+
+
+def test_a_new_file_can_be_opened_by_many_at_once(tmp_path: Path) -> None:
+    """SQLite refuses one of two that would have a file keep a log, in some of these rounds, and does
+    not wait for the other.
+    """
+    for number in range(150):
+        url = f"sqlite:///{tmp_path}/{number}.sqlite3"
+        together = threading.Barrier(4)
+
+        def begin(url: str = url, together: threading.Barrier = together) -> None:
+            engine = open_engine(url, writing=True)
+            together.wait(60)
+            with engine.begin() as connection:
+                connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS one (n)")
+            engine.dispose()
+
+        with ThreadPoolExecutor(4) as pool:
+            for opened in [pool.submit(begin) for _ in range(4)]:
+                opened.result()
