@@ -95,8 +95,8 @@ def test_processes_that_start_at_once_migrate_once(address: str) -> None:
 
 
 def test_a_new_file_can_be_opened_by_many_at_once(tmp_path: Path) -> None:
-    """SQLite refuses one of two that would have a file keep a log, in some of these rounds, and does
-    not wait for the other.
+    """Of two that would have a file keep a log SQLite refuses one, in some of these rounds, and
+    does not wait for the other.
     """
     for number in range(150):
         url = f"sqlite:///{tmp_path}/{number}.sqlite3"

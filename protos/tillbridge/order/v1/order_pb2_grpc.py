@@ -144,7 +144,9 @@ class OrderServiceServicer:
 
     def ReportOrderChange(self, request, context):
         """Keeps the hint that an order was placed or changed, so that a webhook can be answered at once.
-        The document is then fetched from the store and ingested. Errors: REQUEST_ID_REUSED.
+        The document is then fetched from the store and ingested. Where somebody has looked at the
+        store, what differs is kept as drift (BEY-07). Errors: CHANNEL_NOT_FOUND, INVALID_FIELD,
+        REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

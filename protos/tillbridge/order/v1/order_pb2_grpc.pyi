@@ -42,7 +42,9 @@ class OrderServiceStub:
     """
     ReportOrderChange: _grpc.UnaryUnaryMultiCallable[_order_pb2.ReportOrderChangeRequest, _order_pb2.ReportOrderChangeResponse]
     """Keeps the hint that an order was placed or changed, so that a webhook can be answered at once.
-    The document is then fetched from the store and ingested. Errors: REQUEST_ID_REUSED.
+    The document is then fetched from the store and ingested. Where somebody has looked at the
+    store, what differs is kept as drift (BEY-07). Errors: CHANNEL_NOT_FOUND, INVALID_FIELD,
+    REQUEST_ID_REUSED.
     """
     ListOrderDrift: _grpc.UnaryUnaryMultiCallable[_drift_pb2.ListOrderDriftRequest, _drift_pb2.ListOrderDriftResponse]
     """Lists where a channel's store differed from what is known of its orders, and what became of it
@@ -129,7 +131,9 @@ class OrderServiceAsyncStub(OrderServiceStub):
     """
     ReportOrderChange: _aio.UnaryUnaryMultiCallable[_order_pb2.ReportOrderChangeRequest, _order_pb2.ReportOrderChangeResponse]  # type: ignore[assignment]
     """Keeps the hint that an order was placed or changed, so that a webhook can be answered at once.
-    The document is then fetched from the store and ingested. Errors: REQUEST_ID_REUSED.
+    The document is then fetched from the store and ingested. Where somebody has looked at the
+    store, what differs is kept as drift (BEY-07). Errors: CHANNEL_NOT_FOUND, INVALID_FIELD,
+    REQUEST_ID_REUSED.
     """
     ListOrderDrift: _aio.UnaryUnaryMultiCallable[_drift_pb2.ListOrderDriftRequest, _drift_pb2.ListOrderDriftResponse]  # type: ignore[assignment]
     """Lists where a channel's store differed from what is known of its orders, and what became of it
@@ -225,7 +229,9 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_order_pb2.ReportOrderChangeResponse, _abc.Awaitable[_order_pb2.ReportOrderChangeResponse]]:
         """Keeps the hint that an order was placed or changed, so that a webhook can be answered at once.
-        The document is then fetched from the store and ingested. Errors: REQUEST_ID_REUSED.
+        The document is then fetched from the store and ingested. Where somebody has looked at the
+        store, what differs is kept as drift (BEY-07). Errors: CHANNEL_NOT_FOUND, INVALID_FIELD,
+        REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod
