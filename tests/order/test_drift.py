@@ -213,6 +213,8 @@ async def test_an_order_that_was_handed_over_is_kept_though_its_store_has_it_no_
     assert kept.state == order_pb2.ORDER_STATE_POSTED
     assert not kept.HasField("store_update")  # there is nothing to show it on
     assert not await drift_of(shop, state=OPEN)
+    await see(shop, "A", gone=True)  # by the sweep of each night
+    assert not await drift_of(shop, state=OPEN)
     await shop.ingest(document("A", payment_status=PAID))  # it is back, as it was
 
     async def wanted() -> None:

@@ -70,6 +70,7 @@ def differs(field: Field, own: str, there: str, cause: Cause) -> Difference:
         (None, Seen(gone=True), []),
         (POSTED, Seen(gone=True), [differs(Field.ORDER, "POSTED", "", Cause.DELETED_IN_STORE)]),
         (order(document(2, CANCELED)), Seen(gone=True), []),
+        (replace(POSTED, gone=True), Seen(gone=True), []),
         (orders.cancel(order(), "", NOW), Seen(gone=True), []),
     ],
 )

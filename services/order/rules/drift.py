@@ -105,11 +105,11 @@ class Drift:
 
 def compared(order: Order | None, seen: Seen, now: datetime) -> list[Difference]:
     """How a store's order differs from what is known of it. What is known to be newer does not;
-    nor does a canceled order that the store has removed.
+    nor does what the store has no more, where the order is canceled or an operator knows.
     """
     document = order.document if order else None
     if seen.gone:
-        if order is None or order.canceled:
+        if order is None or order.canceled or order.gone:
             return []
         return [Difference(Field.ORDER, order.state.name, "", Cause.DELETED_IN_STORE)]
     cause = _untold(seen, now)
