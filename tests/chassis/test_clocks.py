@@ -50,6 +50,38 @@ def test_a_clock_goes_on_by_itself_and_is_looked_at_once_a_second(
         assert (clock(), server.looks) == (shown, looks)
 
 
+@pytest.mark.parametrize(
+    ("took_s", "off_s"),
+    [
+        ([0.004], 0.002),
+        ([1.4, 0.004, 1.4], 0.002),  # stood still while the answer was on its way
+        ([1.4, 0.9, 0.2, 0.5, 0.3, 0.004], 0.1),  # a server far away
+    ],
+)
+def test_a_look_that_took_long_does_not_set_the_clock_back(
+    monkeypatch: pytest.MonkeyPatch, took_s: list[float], off_s: float
+) -> None:
+    """The server reads its clock at once, and what takes time is the way back."""
+    now_s, waits = 100.0, iter(took_s)
+
+    class Slow(Server):
+        def exec_driver_sql(self, _statement: str) -> "Slow":
+            nonlocal now_s
+            self.shown = NOON + timedelta(seconds=now_s - 100.0)
+            now_s += next(waits)
+            return self
+
+        def scalar_one(self) -> datetime:
+            return self.shown
+
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
+    clock = ServerClock(lambda: NOON)
+    connection: Connection = Slow()  # type: ignore[assignment]  # it asks for nothing else
+    clock.look(connection)
+    behind = NOON + timedelta(seconds=now_s - 100.0) - clock()
+    assert abs(behind.total_seconds() - off_s) < 1e-5
+
+
 @pytest.mark.parametrize("at", ["write", "read"])
 async def test_processes_that_share_a_server_go_by_its_clock(
     postgres: str, monkeypatch: pytest.MonkeyPatch, at: str
