@@ -146,6 +146,17 @@ class Peers:
         answer = await self._ask(self._inventory.ReserveStock, request, key.merchant_id)
         return requests.reservation(answer.reservation)
 
+    async def take(self, key: OrderKey, hold: Hold) -> Reservation:
+        """Takes the stock at once."""
+        request = requests.take_stock(key, hold)
+        answer = await self._ask(self._inventory.TakeStock, request, key.merchant_id)
+        return requests.reservation(answer.reservation)
+
+    async def put_back(self, key: OrderKey, reservation_id: str) -> None:
+        """Puts back what was taken at once."""
+        request = requests.put_back_stock(key, reservation_id)
+        await self._ask(self._inventory.PutBackStock, request, key.merchant_id)
+
     async def release(self, key: OrderKey, reservation_id: str) -> None:
         """Gives the stock free."""
         request = requests.release_reservation(key, reservation_id)

@@ -137,6 +137,7 @@ RESERVED: Fields = {
     "outlet_id": "",
     "time_to_live_s": 30 * 24 * 3600,
 }
+TAKEN = {name: given for name, given in RESERVED.items() if name != "time_to_live_s"}
 SENT: Fields = {
     "from_outlet_id": "main",
     "to_outlet_id": "far",
@@ -231,6 +232,11 @@ async def _counts(merchant: Merchant) -> Fields:
 
 async def _reserved(merchant: Merchant) -> Fields:
     await merchant.call("InventoryService.ReserveStock", RESERVED)
+    return {}
+
+
+async def _taken(merchant: Merchant) -> Fields:
+    await merchant.call("InventoryService.TakeStock", TAKEN)
     return {}
 
 
@@ -410,6 +416,8 @@ SAMPLES: dict[str, Sample] = {
     "InventoryService.ExtendReservation": {"time_to_live_s": 7200},
     "InventoryService.CommitReservation": {},
     "InventoryService.ReleaseReservation": _reserved,
+    "InventoryService.TakeStock": TAKEN,
+    "InventoryService.PutBackStock": _taken,
     "InventoryService.ReportStockEdit": {"item_id": "mug", "store_quantity": 3},
     "TransferService.SendTransfer": SENT,
     "TransferService.ReceiveTransfer": {"lines": [{"item_id": "mug", "quantity": "1"}]},

@@ -211,6 +211,36 @@ class Client(ABC):
         )
         return answer.reservation
 
+    async def take(
+        self, channel_id: str, *lines: tuple[str, str], id_of_request: str = ""
+    ) -> inventory_pb2.Reservation:
+        """Takes stock at once; the lines are (item, quantity)."""
+        answer = await self.stock.TakeStock(
+            inventory_pb2.TakeStockRequest(
+                request_id=id_of_request or request_id(),
+                channel_id=channel_id,
+                cause="order XJ12H",
+                lines=[
+                    inventory_pb2.ReservationLine(
+                        line_id=str(number), item_id=item_id, quantity=quantity
+                    )
+                    for number, (item_id, quantity) in enumerate(lines, 1)
+                ],
+            ),
+            metadata=metadata(),
+        )
+        return answer.reservation
+
+    async def put_back(self, reservation_id: str) -> inventory_pb2.Reservation:
+        """Puts back what was taken at once."""
+        answer = await self.stock.PutBackStock(
+            inventory_pb2.PutBackStockRequest(
+                request_id=request_id(), reservation_id=reservation_id
+            ),
+            metadata=metadata(),
+        )
+        return answer.reservation
+
     async def commit(
         self, reservation_id: str, pos_version: int | None = None
     ) -> inventory_pb2.Reservation:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.chassis.errors import DomainError
+from services.inventory.rules.allocation import Line, candidates
 from services.inventory.rules.availability import offers, preferred
 from services.inventory.rules.channels import (
     PRESETS,
@@ -15,7 +16,7 @@ from services.inventory.rules.channels import (
     Profile,
 )
 from services.inventory.rules.online import Feed
-from services.inventory.rules.reservations import Line, candidates, reserve
+from services.inventory.rules.reservations import reserve
 from services.inventory.rules.stock import Item, Level, Stock
 from tests.harness import metadata, refused
 from tests.inventory.conftest import HARBOUR, MAIN, THIRD, Shop, request_id

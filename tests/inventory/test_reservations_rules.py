@@ -22,6 +22,18 @@ from hypothesis.stateful import (
 
 from services.chassis.errors import DomainError
 from services.inventory.rules import transfers
+from services.inventory.rules.allocation import (
+    STRATEGIES,
+    Allocation,
+    Free,
+    Line,
+    allocate,
+    candidates,
+    explain,
+    fewest_splits,
+    priority,
+    whole_order,
+)
 from services.inventory.rules.channels import (
     AllocationPolicy,
     Channel,
@@ -30,24 +42,16 @@ from services.inventory.rules.channels import (
     create,
 )
 from services.inventory.rules.reservations import (
-    STRATEGIES,
-    Allocation,
-    Free,
-    Line,
     Reservation,
     State,
-    allocate,
-    candidates,
     commit,
     expire,
-    explain,
     extend,
-    fewest_splits,
     move,
-    priority,
+    put_back,
     release,
     reserve,
-    whole_order,
+    take,
 )
 from services.inventory.rules.stock import (
     Count,
@@ -353,6 +357,33 @@ def test_a_hold_ends_once_with_what_its_end_means(
     assert expected == (after.state, level.on_hand, level.reserved, moved)
 
 
+@pytest.mark.rule("INV-03")
+def test_what_is_taken_at_once_is_never_held_and_can_be_put_back() -> None:
+    stock = shop()
+    reservation, _ = held(stock)
+    draft = stock.draft()
+    taken = take(draft, channel_of(Profile.RETAIL_X_ECWID), reservation, NOON)
+    level = draft.level("mug", A)
+    assert (taken.state, level.on_hand, level.reserved) == (State.TAKEN, 3, 0)
+    stock.accept(draft)
+    back = stock.draft()
+    assert put_back(back, taken, LATE).state is State.RELEASED
+    level = back.level("mug", A)
+    assert (level.on_hand, level.reserved) == (5, 0)
+    moves = [(one.kind, one.quantity) for one in (*draft.movements, *back.movements)]
+    assert moves == [(Kind.ONLINE_SALE, -2), (Kind.RESTOCK, 2)]
+
+
+@pytest.mark.rule("INV-03")
+def test_an_outside_point_of_sale_takes_stock_itself() -> None:
+    stock = shop()
+    reservation, _ = held(stock)
+    channel = replace(channel_of(Profile.RETAIL_X_ECWID), external_pos=True)
+    with pytest.raises(DomainError) as found:
+        take(stock.draft(), channel, reservation, NOON)
+    assert (found.value.reason, found.value.violations[0][0]) == ("INVALID_FIELD", "channel_id")
+
+
 # Whether the time was set, how far it is over, the state before, and the state afterwards.
 @pytest.mark.rule("INV-14")
 @pytest.mark.parametrize(
@@ -408,7 +439,13 @@ def test_only_what_is_held_goes_on() -> None:
         (State.HELD,      "release", State.RELEASED),
         (State.POSTED,    "release", "RESERVATION_ENDED"),
         (State.COMMITTED, "release", "RESERVATION_ENDED"),
+        (State.TAKEN,     "commit",  State.TAKEN),         # as good as done
+        (State.TAKEN,     "release", "RESERVATION_ENDED"),  # its sale may be posted
         (State.RELEASED,  "release", State.RELEASED),      # again: nothing
+        (State.RELEASED,  "put back", State.RELEASED),
+        (State.HELD,      "put back", "RESERVATION_ENDED"),
+        (State.POSTED,    "put back", "RESERVATION_ENDED"),
+        (State.COMMITTED, "put back", "RESERVATION_ENDED"),
     ],
 )  # fmt: skip
 def test_a_reservation_ends_once(state: State, ask: str, expected: State | str) -> None:
@@ -420,6 +457,8 @@ def test_a_reservation_ends_once(state: State, ask: str, expected: State | str) 
     def answer() -> Reservation:
         if ask == "commit":
             return commit(draft, reservation, holds, None, NOON)
+        if ask == "put back":
+            return put_back(draft, reservation, NOON)
         return release(draft, reservation, holds)
 
     if isinstance(expected, str):

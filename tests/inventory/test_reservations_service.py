@@ -313,3 +313,50 @@ async def test_counts_and_sales_of_the_past_may_come_in_any_order(
                 await shop.stock.AdjustStock(request, metadata=metadata())
         assert (await shop.level("mug", MAIN)).on_hand == "8"
     assert await check(shop) == []
+
+
+@pytest.mark.rule("INV-03")
+@pytest.mark.rule("BEY-04")
+async def test_stock_is_taken_at_once_all_of_it_or_nothing_and_put_back_once(shop: Shop) -> None:
+    channel = await shop.open()
+    channel_id = channel.channel_id
+    await shop.learn("mug", "cup")
+    for item_id in ("mug", "cup"):
+        await shop.count(item_id, MAIN, "5")
+    async with refused("INSUFFICIENT_STOCK"):
+        await shop.take(channel_id, ("mug", "2"), ("cup", "6"))
+    again = request_id()
+    taken = await shop.take(channel_id, ("mug", "2"), ("cup", "1"), id_of_request=again)
+    assert taken.state == pb.RESERVATION_STATE_TAKEN
+    assert taken == await shop.take(channel_id, ("mug", "2"), ("cup", "1"), id_of_request=again)
+    level = await shop.level("mug", MAIN)
+    assert (level.on_hand, level.reserved) == ("3", "0")
+    assert (await shop.online(channel_id, "mug")).quantity == 3
+    release = pb.ReleaseReservationRequest(
+        request_id=request_id(), reservation_id=taken.reservation_id
+    )
+    async with refused("RESERVATION_ENDED"):
+        await shop.stock.ReleaseReservation(release, metadata=metadata())
+    assert (await shop.commit(taken.reservation_id)).state == pb.RESERVATION_STATE_TAKEN
+    for _ in range(2):
+        back = await shop.put_back(taken.reservation_id)
+        assert back.state == pb.RESERVATION_STATE_RELEASED
+    assert (await shop.level("mug", MAIN)).on_hand == "5"
+    assert (await shop.online(channel_id, "mug")).quantity == 5
+    assert not await check(shop)
+    held = await shop.reserve(channel_id, ("mug", "1"))
+    async with refused("RESERVATION_ENDED"):
+        await shop.put_back(held.reservation_id)
+    async with refused("RESERVATION_NOT_FOUND"):
+        await shop.put_back("rs-nowhere")
+
+
+@pytest.mark.rule("INV-03")
+async def test_stock_of_an_outside_point_of_sale_is_not_taken_here(shop: Shop) -> None:
+    channel = await shop.open(external_pos=True)
+    await shop.learn("mug")
+    await shop.count("mug", MAIN, "5")
+    async with refused("INVALID_FIELD") as found:
+        await shop.take(channel.channel_id, ("mug", "1"))
+    assert "ReserveStock" in found["channel_id"]
+    assert (await shop.level("mug", MAIN)).on_hand == "5"

@@ -289,6 +289,30 @@ class World:
     def reserve(
         self, request: inventory_pb2.ReserveStockRequest
     ) -> inventory_pb2.ReserveStockResponse:
+        reservation = self._reserved(request, inventory_pb2.RESERVATION_STATE_HELD)
+        return inventory_pb2.ReserveStockResponse(reservation=reservation)
+
+    def take(self, request: inventory_pb2.TakeStockRequest) -> inventory_pb2.TakeStockResponse:
+        reservation = self._reserved(request, inventory_pb2.RESERVATION_STATE_TAKEN)
+        for part in reservation.allocations:
+            self.on_hand[part.item_id, part.outlet_id] -= Decimal(part.quantity)
+        return inventory_pb2.TakeStockResponse(reservation=reservation)
+
+    def put_back(
+        self, request: inventory_pb2.PutBackStockRequest
+    ) -> inventory_pb2.PutBackStockResponse:
+        taken = inventory_pb2.RESERVATION_STATE_TAKEN
+        reservation = self._reservation(request.reservation_id, taken)
+        for part in reservation.allocations:
+            self.on_hand[part.item_id, part.outlet_id] += Decimal(part.quantity)
+        reservation.state = inventory_pb2.RESERVATION_STATE_RELEASED
+        return inventory_pb2.PutBackStockResponse(reservation=reservation)
+
+    def _reserved(
+        self,
+        request: inventory_pb2.ReserveStockRequest | inventory_pb2.TakeStockRequest,
+        state: "inventory_pb2.ReservationState.ValueType",
+    ) -> inventory_pb2.Reservation:
         outlets = list(self.channels[request.channel_id].connected_outlet_ids)
         tied = [request.outlet_id] if request.outlet_id else outlets
         allocations: list[inventory_pb2.Allocation] = []
@@ -320,11 +344,11 @@ class World:
             reservation_id=f"reservation-{len(self.reservations) + 1}",
             channel_id=request.channel_id,
             cause=request.cause,
-            state=inventory_pb2.RESERVATION_STATE_HELD,
+            state=state,
             allocations=allocations,
         )
         self.reservations[reservation.reservation_id] = reservation
-        return inventory_pb2.ReserveStockResponse(reservation=reservation)
+        return reservation
 
     def commit(
         self, request: inventory_pb2.CommitReservationRequest
@@ -348,11 +372,15 @@ class World:
         reservation.state = inventory_pb2.RESERVATION_STATE_RELEASED
         return inventory_pb2.ReleaseReservationResponse(reservation=reservation)
 
-    def _reservation(self, reservation_id: str) -> inventory_pb2.Reservation:
+    def _reservation(
+        self,
+        reservation_id: str,
+        state: "inventory_pb2.ReservationState.ValueType" = inventory_pb2.RESERVATION_STATE_HELD,
+    ) -> inventory_pb2.Reservation:
         found = self.reservations.get(reservation_id)
         if found is None:
             raise DomainError("RESERVATION_NOT_FOUND", "no such reservation")
-        if found.state != inventory_pb2.RESERVATION_STATE_HELD:
+        if found.state != state:
             raise DomainError("RESERVATION_ENDED", "ended otherwise", state=found.state)
         return found
 
@@ -504,6 +532,8 @@ async def fakes() -> AsyncIterator[Fakes]:
                 f"{events}/AckEvents": inventory_feed.ack,
                 f"{inventory}/ReserveStock": answering(world.reserve),
                 f"{inventory}/CommitReservation": answering(world.commit),
+                f"{inventory}/TakeStock": answering(world.take),
+                f"{inventory}/PutBackStock": answering(world.put_back),
                 f"{inventory}/ReleaseReservation": answering(world.release),
                 f"{inventory}/AdjustStock": answering(world.adjust),
                 f"{inventory}/GetAvailability": answering(world.availability),

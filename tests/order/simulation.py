@@ -1,6 +1,7 @@
 """An order that is run a step at a time against services that remember and fail."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -107,12 +108,15 @@ class Simulation:
             address = order.document.address
             return Buyer(address, f"customer of {address}" if address else "")
         assert order.hold
-        if step is Step.RESERVE:
+        if step in {Step.RESERVE, Step.TAKE}:
             name = self.held.setdefault(order.hold.number, f"r-{order.hold.number}")
             parts = tuple(
                 Allocation(line_id, ITEMS[line_id], outlet_id, quantity)
                 for (line_id, outlet_id), quantity in PLACES.items()
             )
+            if step is Step.TAKE and name not in self.committed | self.free:
+                self._move(parts, 1)
+                self.committed.add(name)
             return Held(order.hold, Reservation(name, parts))
         assert order.reservation
         name = order.reservation.reservation_id
@@ -120,12 +124,23 @@ class Simulation:
             assert name not in self.committed
             self.free.add(name)
             return Released(name)
+        if step is Step.PUT_BACK:
+            assert name in self.committed | self.free
+            if name in self.committed:
+                self._move(order.reservation.allocations, -1)
+                self.committed.remove(name)
+            self.free.add(name)
+            return Released(name)
         assert name not in self.free
         if name not in self.committed and not self.channel.external_pos:
-            for part in order.reservation.allocations:
-                self.stock[part.item_id, part.outlet_id] += part.quantity
+            self._move(order.reservation.allocations, 1)
         self.committed.add(name)
         return Committed()
+
+    def _move(self, parts: Sequence[Allocation], sign: int) -> None:
+        """Takes what an order has been given, or puts it back."""
+        for part in parts:
+            self.stock[part.item_id, part.outlet_id] += sign * part.quantity
 
     def move_stock(self) -> None:
         """Makes the changes of stock that sales ask for, each once."""

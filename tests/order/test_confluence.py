@@ -327,6 +327,8 @@ def _refunded(simulation: Simulation) -> int:
                     "ResolveItems",
                     "MatchCustomer",
                     "ReserveStock",
+                    "TakeStock",
+                    "PutBackStock",
                     "CommitReservation",
                     "AdjustStock",
                 ]

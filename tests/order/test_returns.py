@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.harness import eventually, metadata, refused
-from tests.order.fakes import ECOM, ON_PAYMENT, Fault
+from tests.order.fakes import ECOM, ON_PAYMENT, ON_PLACEMENT, Fault
 from tests.order.shop import (
     AWAITING,
     CANCELED,
@@ -163,18 +163,21 @@ async def test_an_order_whose_document_is_still_missing_is_canceled_when_it_come
     await shop.cancel("A")
     await shop.ingest(mugs("A", 1))
     await shop.becomes("A", GONE)
-    assert not shop.world.asked("ReserveStock")
+    assert not shop.world.asked("ReserveStock") + shop.world.asked("TakeStock")
 
 
 @pytest.mark.rule("ORD-13")
-@pytest.mark.parametrize("method", ["ReserveStock", "CommitReservation"])
+@pytest.mark.parametrize("method", ["ReserveStock", "CommitReservation", "TakeStock"])
 @pytest.mark.parametrize("after_effect", [False, True])
 async def test_cancel_while_a_step_is_under_way_is_applied_after_it(
     shop: Shop, method: str, *, after_effect: bool
 ) -> None:
-    shop.stock()
+    shop.stock(posting=ON_PLACEMENT if method == "TakeStock" else ON_PAYMENT)
     shop.world.fail(method, 4, Fault(after_effect=after_effect))
     await shop.ingest(mugs("A", 2, AWAITING))
+    if method == "CommitReservation":
+        await shop.becomes("A", pb.ORDER_STATE_HELD)
+        await shop.ingest(mugs("A", 2, PAID, 2))
 
     async def tried() -> bool:
         return bool(shop.world.asked(method))
@@ -479,9 +482,9 @@ async def test_stock_that_comes_lets_the_orders_go_on_that_it_is_enough_for(
     shop.stock()
     await shop.ingest(mugs("A", 9))
     await shop.becomes("A", pb.ORDER_STATE_MATCHED, "INSUFFICIENT_STOCK")
-    asked = len(shop.world.asked("ReserveStock"))
+    asked = len(shop.world.asked("TakeStock"))
     await shop.ingest(mugs("B", 30))
     await shop.becomes("B", pb.ORDER_STATE_MATCHED, "INSUFFICIENT_STOCK")
     shop.world.receive(CHANNEL, "mug-1", "main", 2)
     await shop.posted("A")
-    assert len(shop.world.asked("ReserveStock")) == asked + 2
+    assert len(shop.world.asked("TakeStock")) == asked + 2

@@ -79,6 +79,8 @@ def order(found: Document | None = None, **changes: object) -> Order:
 MATCHED = order(resolved=RESOLVED, buyer=BUYER)
 ASKED = replace(MATCHED, hold=HOLD)
 HELD = replace(ASKED, reservation=RESERVATION)
+TAKING = replace(MATCHED, hold=replace(HOLD, take=True))
+TAKEN = replace(TAKING, reservation=RESERVATION, committed=True)
 SALE = sales.post(HELD, X, NOW)
 POSTED = replace(HELD, sale_id=SALE.key.sale_id)
 COMMITTED = replace(POSTED, committed=True)
@@ -134,6 +136,40 @@ def test_an_order_s_state_follows_from_what_became_of_its_steps(
     assert expected is found.state
 
 
+@pytest.mark.rule("INV-03")
+@pytest.mark.rule("ORD-09")
+@pytest.mark.parametrize(
+    ("found", "channel", "expected"),
+    [
+        (document(), X, Step.TAKE),
+        (document(), R, Step.RESERVE),  # until it is paid
+        (document(1, PAID), R, Step.TAKE),
+        (document(1, PAID), OFF, Step.RESERVE),
+        (document(1, PAID), OUTSIDE, Step.RESERVE),
+    ],
+)
+def test_stock_is_taken_at_once_where_the_sale_is_posted_here_at_once(
+    found: Document, channel: Channel, expected: Step
+) -> None:
+    case = Case(replace(MATCHED, document=found))
+    assert advance(case, channel, NOW).step is expected
+
+
+@pytest.mark.rule("INV-03")
+@pytest.mark.rule("ORD-13")
+def test_what_was_taken_and_is_not_posted_is_put_back_and_the_order_may_begin_anew() -> None:
+    canceled = Case(replace(TAKEN, document=document(2, CANCELED)))
+    ending = settle(canceled, None, X, NOW)
+    assert ending.step is Step.PUT_BACK
+    ended = settle(ending.case, Released("r-1"), X, NOW)
+    found = ended.case.order
+    assert (ended.step, found.state, found.committed) == (None, OrderState.CANCELED, False)
+    assert ended.case.sale is None
+    restored = settle(Case(replace(found, document=document(3))), None, X, NOW)
+    assert restored.step is Step.TAKE
+    assert restored.case.order.hold == replace(HOLD, number=1, take=True)
+
+
 @pytest.mark.rule("ORD-01")
 @pytest.mark.rule("ORD-02")
 @pytest.mark.rule("ORD-03")
@@ -147,6 +183,9 @@ def test_an_order_s_state_follows_from_what_became_of_its_steps(
         (order(resolved=RESOLVED), X, Step.MATCH),
         (MATCHED, X, Step.OPEN_HOLD),
         (ASKED, X, Step.RESERVE),
+        (TAKING, X, Step.TAKE),
+        (TAKEN, X, Step.POST),
+        (TAKEN, R, None),  # it is not paid, so it should not be posted any more: taken, and kept
         (HELD, X, Step.POST),
         (HELD, R, None),
         (replace(HELD, document=document(2, email="bob@example.com")), R, Step.MATCH),
@@ -163,6 +202,10 @@ def test_an_order_s_state_follows_from_what_became_of_its_steps(
         (replace(ASKED, document=document(2, CANCELED)), X, Step.RESERVE),
         (replace(HELD, document=document(2, CANCELED)), X, Step.CLOSE_HOLD),
         (replace(HELD, hold=replace(HOLD, ending=True)), X, Step.RELEASE),
+        (replace(TAKING, document=document(2, CANCELED)), X, Step.TAKE),
+        (replace(TAKEN, document=document(2, CANCELED)), X, Step.CLOSE_HOLD),
+        (replace(TAKEN, hold=replace(HOLD, take=True, ending=True)), X, Step.PUT_BACK),
+        (replace(TAKEN, document=document(2, lines=())), X, "LINES_CHANGED_AFTER_HOLD"),
         (replace(POSTED, document=document(2, CANCELED)), X, Step.COMMIT),
         (replace(COMMITTED, document=document(2, CANCELED)), X, Step.CANCEL),
         (replace(POSTED, document=document(2, CANCELED)), OUTSIDE, Step.CANCEL),

@@ -226,6 +226,7 @@ class Accounts:
             if sale.state == order_pb2.SALE_STATE_VOIDED and not self._shop.outside_pos:
                 for line in sale.lines:
                     right[line.item_id] += thousandths(line.quantity) * (not line.not_restocked)
+        found -= self._ledger.put_back.get((self._shop.merchant, f"order {number}"), Counter())
         if found != +right and not any(sale.stock_pending for sale in sales):
             self._say(f"{where} is void and put {found} back of {right}")
 

@@ -6,15 +6,15 @@ every quiet moment `audit` compares everything with everything.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from tests.simulation.book import Book
 
 COUNT, ONLINE_SALE, RESTOCK = 1, 8, 9
-HELD, POSTED, COMMITTED, RELEASED, EXPIRED = 1, 2, 3, 4, 5
-LIVE = {HELD, POSTED, COMMITTED}
+HELD, POSTED, COMMITTED, RELEASED, EXPIRED, TAKEN = 1, 2, 3, 4, 5, 6
+LIVE = {HELD, POSTED, COMMITTED, TAKEN}
 OVER = {RELEASED, EXPIRED}
 
 Place = tuple[str, str, str]
@@ -68,6 +68,8 @@ class Ledger:
         """Version of the posted sale there, by merchant and cause."""
         self.still: dict[str, dict[str, int]] = {}
         """Versions of the figures, by item, of channels that stand still."""
+        self.put_back: dict[tuple[str, str], Counter[str]] = {}
+        """What was taken at once and put back, by merchant and cause: how much of which item."""
         self._requests: set[tuple[str, str]] = set()
         self._last = 0
 
@@ -87,6 +89,7 @@ class Ledger:
         self._check_promises(levels, holds, most)
         self._check_moved(holds)
         self._check_ended(levels, holds, reservations, movements)
+        self._check_put_back(holds, reservations, movements)
         self._check_twice(reservations)
         self._check_still()
         self.holds, self.reservations = holds, reservations
@@ -202,10 +205,9 @@ class Ledger:
         """A hold ends when it is released, when its stock is taken, or when a level that is newer
         than its sale has come: never before.
         """
-        taken: Counter[tuple[Place, str]] = Counter()
-        for one in movements:
-            if one.kind == ONLINE_SALE:
-                taken[one.place, one.cause] -= one.quantity
+        taken = _sold(movements)
+        for place, cause, quantity in self._taken_at_once(holds, reservations):
+            taken[place, cause] -= quantity
         for key, before in self.holds.items():
             after = holds.get(key, before)  # what is gone was moved, or that is already said
             if after.held and not before.held:
@@ -223,6 +225,40 @@ class Ledger:
         for (place, cause), difference in taken.items():
             if difference:
                 self._say(f"{cause} took {difference} more from {place} than it held")
+
+    def _taken_at_once(
+        self,
+        holds: dict[HoldKey, Hold],
+        reservations: dict[tuple[str, str], tuple[str, int]],
+    ) -> Iterator[tuple[Place, str, int]]:
+        """What was taken without being held before: place, cause and quantity."""
+        for key in holds.keys() - self.holds.keys():
+            cause, state = reservations[key[:2]]
+            if state == TAKEN:
+                yield holds[key].place, cause, holds[key].quantity
+
+    def _check_put_back(
+        self,
+        holds: dict[HoldKey, Hold],
+        reservations: dict[tuple[str, str], tuple[str, int]],
+        movements: list[Movement],
+    ) -> None:
+        """What was taken at once stays so, or is put back as a whole, once."""
+        back: Counter[tuple[Place, str]] = Counter()
+        for key, (cause, state) in reservations.items():
+            if state == TAKEN or self.reservations.get(key, (cause, 0))[1] != TAKEN:
+                continue
+            found = self.put_back.setdefault((key[0], cause), Counter())
+            for of, hold in holds.items():
+                if of[:2] == key:
+                    found[hold.place[1]] += hold.quantity
+                    back[hold.place, cause] += hold.quantity
+            for one in movements:
+                if one.kind == RESTOCK and (one.place[0], one.cause) == (key[0], cause):
+                    back[one.place, cause] -= one.quantity
+        for (place, cause), difference in back.items():
+            if difference:
+                self._say(f"{cause} put {difference} too little back to {place}")
 
     def _check_moved(self, holds: dict[HoldKey, Hold]) -> None:
         """A hold is never more or less than it was, and stays where it is unless an operator has
@@ -265,6 +301,15 @@ class Ledger:
         for (merchant, cause), number in live.items():
             if number > 1:
                 self._say(f"{merchant}: {number} reservations for {cause}")
+
+
+def _sold(movements: Iterable[Movement]) -> Counter[tuple[Place, str]]:
+    """What was sold online, by place and cause."""
+    found: Counter[tuple[Place, str]] = Counter()
+    for one in movements:
+        if one.kind == ONLINE_SALE:
+            found[one.place, one.cause] -= one.quantity
+    return found
 
 
 def _by_line(holds: dict[HoldKey, Hold]) -> Counter[tuple[str, str, str]]:

@@ -188,6 +188,17 @@ def moved_in_part() -> Iterator[None]:
 
 
 @contextmanager
+def taken_for_good() -> Iterator[None]:
+    """What was taken for an order that is not posted after all does not come back."""
+    with patch.object(
+        reservations,
+        "put_back",
+        lambda _draft, taken, _now: replace(taken, state=reservations.State.RELEASED),
+    ):
+        yield
+
+
+@contextmanager
 def refunded_twice() -> Iterator[None]:
     """A refund that somebody else notes once more is another one."""
     refund = returns.refund
@@ -272,6 +283,7 @@ BUGS: Mapping[str, Bug] = {
     "never silent": never_silent,
     "unseen incident": unseen_incident,
     "moved in part": moved_in_part,
+    "taken for good": taken_for_good,
     "refunded twice": refunded_twice,
     "refunded beyond": refunded_beyond,
     "canceled in name": canceled_in_name,
@@ -286,6 +298,7 @@ BROUGHT_OUT_BY: Mapping[str, str] = {
     "never silent": "silence",
     "unseen incident": "incident",
     "moved in part": "incident",
+    "taken for good": "cancel",
     "refunded twice": "refund",
     "refunded beyond": "refund",
     "canceled in name": "cancel",

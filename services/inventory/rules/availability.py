@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from services.chassis.errors import DomainError
+from services.inventory.rules.allocation import STRATEGIES
 from services.inventory.rules.channels import AllocationPolicy, Channel
 from services.inventory.rules.online import Feed
-from services.inventory.rules.reservations import STRATEGIES
 from services.inventory.rules.stock import Level, Place
 
 

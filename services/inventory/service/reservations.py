@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 
@@ -11,8 +12,11 @@ from services.chassis.auth import Caller
 from services.chassis.database import Call, Calls, Database, Transaction, new_id
 from services.chassis.errors import DomainError, invalid
 from services.chassis.rpc import command
+from services.chassis.values import replace
 from services.inventory.rules import reservations
+from services.inventory.rules.allocation import explain
 from services.inventory.rules.reservations import Reservation
+from services.inventory.rules.stock import Draft
 from services.inventory.service.work import ReservationWork, Work, not_zero
 from services.inventory.store import reservations as reservation_store
 from services.inventory.wire import stock as wire
@@ -35,31 +39,53 @@ class ReservationRpcs:
         calls: Calls[pb.ReserveStockRequest, pb.ReserveStockResponse],
     ) -> None:
         """Holds stock for an order, all of its lines or nothing."""
-        work = Work(transaction, calls, lambda request: (line.item_id for line in request.lines))
+        work = _work(transaction, calls)
         for call in calls:
             with call:
-                draft, request = work.draft(call), call.request
-                lines = wire.lines(request)
-                if len({line.line_id for line in lines}) < len(lines):
-                    raise invalid("lines", "line_id must be unique in the call")
-                for line in lines:
-                    not_zero(line.quantity, "0")
-                feed = work.feed(call.merchant, request.channel_id)
-                channel, tied = feed.channel, request.outlet_id
-                given = reservations.reserve(draft, channel, lines, tied, feed.promised)
-                reservation = Reservation(
-                    f"rs-{new_id()}",
-                    channel.channel_id,
-                    request.cause,
-                    reservations.State.HELD,
-                    tuple(given),
-                    _end(request, transaction.now),
-                    reservations.explain(channel, tied, given),
-                )
-                work.accept(call, draft, request.cause)
-                work.changes.held += reservation_store.hold_rows(call.merchant, reservation)
-                work.keep(call.merchant, reservation)
+                draft = work.draft(call)
+                reservation = _reserved(work, draft, call.merchant, call.request)
+                reservation = replace(reservation, expire_time=_end(call.request, transaction.now))
+                work.accept(call, draft, reservation.cause)
+                work.open(call.merchant, reservation)
                 call.reply(pb.ReserveStockResponse(reservation=wire.reservation(reservation)))
+        work.save()
+
+    @command
+    def take_stock(
+        self,
+        transaction: Transaction,
+        calls: Calls[pb.TakeStockRequest, pb.TakeStockResponse],
+    ) -> None:
+        """Takes stock for an order that is sold at once, all of its lines or nothing."""
+        work = _work(transaction, calls)
+        for call in calls:
+            with call:
+                draft = work.draft(call)
+                channel = work.feed(call.merchant, call.request.channel_id).channel
+                reservation = _reserved(work, draft, call.merchant, call.request)
+                reservation = reservations.take(draft, channel, reservation, transaction.now)
+                work.accept(call, draft, reservation.cause)
+                work.open(call.merchant, reservation)
+                call.reply(pb.TakeStockResponse(reservation=wire.reservation(reservation)))
+        work.save()
+
+    @command
+    def put_back_stock(
+        self,
+        transaction: Transaction,
+        calls: Calls[pb.PutBackStockRequest, pb.PutBackStockResponse],
+    ) -> None:
+        """Puts back what was taken at once, since its sale was never posted."""
+        work = ReservationWork(transaction, calls)
+        for call in calls:
+            with call:
+                draft = work.draft(call)
+                reservation, _ = work.find(call.merchant, call.request.reservation_id)
+                after = reservations.put_back(draft, reservation, transaction.now)
+                work.accept(call, draft, reservation.cause)
+                if after is not reservation:
+                    work.keep(call.merchant, after)
+                call.reply(pb.PutBackStockResponse(reservation=wire.reservation(after)))
         work.save()
 
     @command
@@ -119,6 +145,32 @@ class ReservationRpcs:
                 work.keep(call.merchant, after, holds)
                 call.reply(pb.ExtendReservationResponse(reservation=wire.reservation(after)))
         work.save()
+
+
+def _work(transaction: Transaction, calls: Calls[Any, Any]) -> Work:
+    return Work(transaction, calls, lambda request: (line.item_id for line in request.lines))
+
+
+def _reserved(
+    work: Work, draft: Draft, merchant: str, request: pb.ReserveStockRequest | pb.TakeStockRequest
+) -> Reservation:
+    """A new reservation of what is asked for, which the draft holds."""
+    lines = wire.lines(request)
+    if len({line.line_id for line in lines}) < len(lines):
+        raise invalid("lines", "line_id must be unique in the call")
+    for line in lines:
+        not_zero(line.quantity, "0")
+    feed = work.feed(merchant, request.channel_id)
+    channel, tied = feed.channel, request.outlet_id
+    given = reservations.reserve(draft, channel, lines, tied, feed.promised)
+    return Reservation(
+        f"rs-{new_id()}",
+        channel.channel_id,
+        request.cause,
+        reservations.State.HELD,
+        tuple(given),
+        explanation=explain(channel, tied, given),
+    )
 
 
 def _end(

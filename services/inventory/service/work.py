@@ -109,8 +109,9 @@ class Work:
         """When anything was last told of the outlets that feed a channel."""
         return heard_time(feed.channel, self._stocks[merchant].heard)
 
-    def keep(self, merchant: str, reservation: Reservation) -> None:
-        """Saves a new reservation with the rest."""
+    def open(self, merchant: str, reservation: Reservation) -> None:
+        """Saves a new reservation with the rest, and what it holds."""
+        self.changes.held += reservation_store.hold_rows(merchant, reservation)
         self.changes.reservations[merchant, reservation.reservation_id] = reservation
 
     def levels(self, merchant: str) -> Mapping[stock.Place, Level]:
@@ -333,7 +334,7 @@ class ReservationWork(Work):
         """Saves a reservation with the rest; `holds` are what it still holds."""
         key = (merchant, reservation.reservation_id)
         self.changes.reservations_before.setdefault(key, self._reservations[key][0])
-        super().keep(merchant, reservation)
+        self.changes.reservations[key] = reservation
         self._reservations[key] = (reservation, list(holds))
 
 

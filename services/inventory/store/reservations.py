@@ -14,7 +14,8 @@ from sqlalchemy import (
 
 from services.chassis.plumbing import UtcTime
 from services.chassis.statements import Lookup, among, keys, save_decided, update
-from services.inventory.rules.reservations import Allocation, Reservation, State
+from services.inventory.rules.allocation import Allocation
+from services.inventory.rules.reservations import Reservation, State
 from services.inventory.rules.stock import (
     Hold,
 )
@@ -60,7 +61,7 @@ def hold_rows(merchant: str, reservation: Reservation) -> list[dict[str, Any]]:
             "outlet_id": given.outlet_id,
             "item_id": given.item_id,
             "quantity": given.quantity,
-            "held": True,
+            "held": reservation.state is State.HELD,
             "pos_version": None,
         }
         for given in reservation.allocations

@@ -7,7 +7,8 @@ from functools import lru_cache
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from services.chassis.errors import invalid
-from services.inventory.rules.reservations import Allocation, Line, Reservation
+from services.inventory.rules.allocation import Allocation, Line
+from services.inventory.rules.reservations import Reservation
 from services.inventory.rules.stock import (
     UNIT,
     Count,
@@ -105,8 +106,8 @@ def counts(request: pb.RecordCountsRequest, now: datetime) -> list[Count]:
     return found
 
 
-def lines(request: pb.ReserveStockRequest) -> list[Line]:
-    """The lines of what is to be held."""
+def lines(request: pb.ReserveStockRequest | pb.TakeStockRequest) -> list[Line]:
+    """The lines of what is to be held, or taken."""
     return [Line(line.line_id, line.item_id, quantity(line.quantity)) for line in request.lines]
 
 

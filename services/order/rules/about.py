@@ -1,4 +1,6 @@
-"""What a refusal is about, so that orders that wait for one thing are one group (BEY-09)."""
+"""What a refusal is about, so that orders that wait for one thing are one group (BEY-09), and by
+which name an order waits for it.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -27,3 +29,14 @@ def about(error: DomainError, document: Document | None) -> str:
         if value := error.facts.get(name, "").strip():
             return f"{word} {value}"[:LENGTH_MAX]
     return ""
+
+
+def references(item_id: str, sku: str) -> list[str]:
+    """The names under which an order waits for an item, and by which a change of it is known."""
+    named = [f"item/{item_id}"] if item_id else []
+    return [*named, f"sku/{sku.strip().casefold()}"] if sku.strip() else named
+
+
+def stock_reference(item_id: str) -> str:
+    """The name under which an order waits for an item's stock."""
+    return f"stock/{item_id}"

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from services.chassis.errors import DomainError
 from services.chassis.values import replace, value
-from services.order.rules.about import about
+from services.order.rules.about import about, references, stock_reference
 from services.order.rules.accounting import Accounts, Refund, RefundOrigin, StoreUpdate
 from services.order.rules.document import Document, FulfillmentStatus, Line, Money, newer
 
@@ -116,6 +116,8 @@ class Hold:
     """0 for an order's first hold; grows when an order goes on after it was canceled."""
     resolved: Resolved
     outlet_id: str
+    take: bool = False
+    """Whether it is taken at once: the order is posted as soon as it has its stock."""
     ending: bool = False
     """Whether inventory is asked to give it free, noted before it is asked: what may be free is not
     posted, whatever comes meanwhile.
@@ -188,7 +190,7 @@ class Order:
     pos_version: int | None = None
     """Version that an outside point of sale gave the sale; None until it has it."""
     committed: bool = False
-    """Whether inventory knows what became of the hold: that its sale is posted, or void."""
+    """Whether inventory knows what became of the hold: its sale is posted, or void, or to be."""
     waiting: Waiting | None = None
     wait_time: datetime | None = None
     """Since when it waits for that; kept while a new document is looked at."""
@@ -340,7 +342,7 @@ def open_lines(order: Order) -> dict[str, int]:
 
 @value(frozen=True, slots=True)
 class Held:
-    """Inventory holds what `hold` asked for."""
+    """Inventory holds what `hold` asked for, or has taken it."""
 
     hold: Hold
     reservation: Reservation
@@ -348,7 +350,7 @@ class Held:
 
 @value(frozen=True, slots=True)
 class Released:
-    """Inventory has given free what this reservation held. ORD-13."""
+    """Inventory has given free what this reservation held, or put it back. ORD-13."""
 
     reservation_id: str
 
@@ -396,7 +398,7 @@ def _done(order: Order, outcome: Resolved | Buyer | Held | Released | Committed)
         case Buyer():
             return replace(order, buyer=outcome)
         case Held() if order.hold == outcome.hold and not order.reservation:
-            return replace(order, reservation=outcome.reservation)
+            return replace(order, reservation=outcome.reservation, committed=outcome.hold.take)
         case Released() if reservation_id == outcome.reservation_id:
             return _released(order)
         case Committed():
@@ -408,7 +410,8 @@ def _released(order: Order) -> Order:
     """The order whose hold was given free; what was held of one that is posted stays known."""
     if order.sale_id:
         return replace(order, committed=True)
-    return replace(order, hold=None, reservation=None, holds_ended=order.holds_ended + 1)
+    ended = order.holds_ended + 1
+    return replace(order, hold=None, reservation=None, committed=False, holds_ended=ended)
 
 
 def _refused(order: Order, outcome: Refused, now: datetime) -> Order:
@@ -476,17 +479,6 @@ def resolve(document: Document, found: Sequence[FoundItem]) -> Resolved | Refuse
     )
     awaited = {reference for line, _ in missing for reference in references(line.item_id, line.sku)}
     return Refused(error, frozenset(awaited))
-
-
-def references(item_id: str, sku: str) -> list[str]:
-    """The names under which an order waits for an item, and by which a change of it is known."""
-    named = [f"item/{item_id}"] if item_id else []
-    return [*named, f"sku/{sku.strip().casefold()}"] if sku.strip() else named
-
-
-def stock_reference(item_id: str) -> str:
-    """The name under which an order waits for an item's stock."""
-    return f"stock/{item_id}"
 
 
 def order_not_found(key: OrderKey) -> DomainError:

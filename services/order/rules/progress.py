@@ -43,8 +43,10 @@ class Step(Enum):
     MATCH = "find the customer"
     OPEN_HOLD = "note what is about to be held"
     RESERVE = "hold the stock"
+    TAKE = "take the stock"
     CLOSE_HOLD = "note that the stock is about to be given free"
     RELEASE = "give the stock free"
+    PUT_BACK = "put the stock back"
     POST = "write the sale"
     FOLLOW = "let the sale and its returns follow the order's document"
     CANCEL = "take back what was not handed over"
@@ -56,10 +58,6 @@ OWN_STEPS = frozenset({Step.OPEN_HOLD, Step.CLOSE_HOLD, Step.POST, Step.FOLLOW, 
 
 _FOLLOWING = frozenset({Step.FOLLOW, Step.CANCEL})
 """Those that are done even while another step is refused."""
-
-
-_AS_TOLD = frozenset({Step.POST, Step.FOLLOW})
-"""Those behind which a sale and its returns are as the order's document has them."""
 
 
 CANCELED = Waiting(
@@ -115,7 +113,8 @@ def advance(
         step = next_step(case, channel, now, follows=follows)
         if not isinstance(step, Step) or step not in steps:
             break
-        case, follows = _do(case, step, channel, now), step in _AS_TOLD
+        case = _do(case, step, channel, now)
+        follows = step is Step.FOLLOW or (step is Step.POST and _is_new(case.order))
     else:
         raise RuntimeError(f"order {case.order.key} goes round in circles at {step}")
     case = returns.tallied(case)
@@ -124,6 +123,11 @@ def advance(
     due_time = later(_look_again(case.order, channel, now) or case.order.due_time, now)
     order = replace(waits(case.order, step, now), awaited=frozenset(), due_time=due_time)
     return Progress(replace(case, order=order))
+
+
+def _is_new(order: Order) -> bool:
+    """Whether a sale that was posted just now is all that the order's document asks for."""
+    return order.document is not None and not order.document.refunds_made
 
 
 def _do(case: Case, step: Step, channel: Channel, now: datetime) -> Case:
@@ -137,7 +141,9 @@ def _do(case: Case, step: Step, channel: Channel, now: datetime) -> Case:
         return replace(case, order=replace(case.order, update_time=now))
     if step is Step.OPEN_HOLD:
         assert order.resolved
-        hold = Hold(order.holds_ended, order.resolved, order.document.outlet_id)
+        # An outside point of sale takes the stock itself, once it has the sale.
+        take = not channel.external_pos and _may_post(order.document, channel)
+        hold = Hold(order.holds_ended, order.resolved, order.document.outlet_id, take=take)
         return replace(case, order=replace(order, hold=hold))
     if step is Step.CLOSE_HOLD:
         assert order.hold
@@ -183,25 +189,31 @@ def next_step(
     if order.hold is None:
         return None if order.canceled else _before_hold(order)
     if order.reservation is None:
-        return Step.RESERVE  # a canceled order too: whether it holds something has to be found out
+        # A canceled order too: whether it holds something has to be found out.
+        return Step.TAKE if order.hold.take else Step.RESERVE
     return _once_held(order, document, channel)
 
 
 def _once_held(order: Order, document: Document, channel: Channel) -> Step | Waiting | None:
     assert order.hold
     if order.hold.ending:
-        return Step.RELEASE  # though the store may have restored it: it is held anew then
+        # Though the store may have restored it: it is held anew then.
+        return Step.PUT_BACK if order.hold.take else Step.RELEASE
     if order.canceled:
         return Step.CLOSE_HOLD  # ORD-13
     if not order.as_held:
         return LINES_CHANGED
     if _buyer_changed(order, document):
         return Step.MATCH
+    return Step.POST if _may_post(document, channel) else None
+
+
+def _may_post(document: Document, channel: Channel) -> bool:
+    """Whether the order is posted once it has its stock; else it is kept, shown and held."""
     if not channel.post_sales:
-        return None  # ORD-09: kept, shown and held
+        return False  # ORD-09
     # ORD-02, ORD-03: where the channel posts on payment, the order stays held until it is paid.
-    waits = channel.posting is PostingPolicy.ON_PAYMENT and not document.paid
-    return None if waits else Step.POST
+    return channel.posting is not PostingPolicy.ON_PAYMENT or document.paid
 
 
 def _after_posting(order: Order, sale: Sale, channel: Channel) -> Step | Waiting | None:

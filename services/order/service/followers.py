@@ -10,14 +10,13 @@ from services.chassis.errors import DomainError
 from services.chassis.plumbing import batches
 from services.order.peers import CHANNEL_FRESH_S, Peers
 from services.order.rules import moved
+from services.order.rules.about import references, stock_reference
 from services.order.rules.awaited import with_stock
 from services.order.rules.order import (
     Order,
     OrderKey,
     OrderState,
-    references,
     retried,
-    stock_reference,
 )
 from services.order.service.cases import Cases
 from services.order.service.told import tell_order

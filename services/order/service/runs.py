@@ -112,7 +112,7 @@ class OrderRuns:
 
     async def _do(self, order: Order, step: Step) -> Outcome:
         """Asks another service; what it refuses, or a fault of ours, is an outcome too."""
-        asked = order.hold if step is Step.RESERVE else None
+        asked = order.hold if step in {Step.RESERVE, Step.TAKE} else None
         try:
             return await self._ask(order, step)
         except DomainError as error:
@@ -130,12 +130,14 @@ class OrderRuns:
             return await self._peers.match(key, document)
         hold = order.hold
         assert hold
-        if step is Step.RESERVE:
-            return Held(hold, await self._peers.reserve(key, hold))
+        if step in {Step.RESERVE, Step.TAKE}:
+            begin = self._peers.take if hold.take else self._peers.reserve
+            return Held(hold, await begin(key, hold))
         assert order.reservation
         reservation_id = order.reservation.reservation_id
-        if step is Step.RELEASE:
-            await self._peers.release(key, reservation_id)
+        if step in {Step.RELEASE, Step.PUT_BACK}:
+            end = self._peers.put_back if hold.take else self._peers.release
+            await end(key, reservation_id)
             return Released(reservation_id)
         await self._peers.commit(key, order.reservation, order.pos_version)
         return Committed()

@@ -91,18 +91,39 @@ def match_customer(key: OrderKey, found: Document) -> customer_pb2.MatchCustomer
 
 def reserve_stock(key: OrderKey, hold: Hold) -> inventory_pb2.ReserveStockRequest:
     """Asks for a hold; the same hold is the same request."""
-    lines = zip(hold.resolved.lines, hold.resolved.item_ids, strict=True)
     return inventory_pb2.ReserveStockRequest(
         request_id=_request_id(key, "reserve", *_again(hold)),
         channel_id=key.channel_id,
-        lines=[
-            inventory_pb2.ReservationLine(
-                line_id=line.line_id, item_id=item_id, quantity=quantity_text(line.quantity)
-            )
-            for line, item_id in lines
-        ],
+        lines=_lines(hold),
         outlet_id=hold.outlet_id,
         cause=f"{_CAUSE}{key.order_id}",
+    )
+
+
+def take_stock(key: OrderKey, hold: Hold) -> inventory_pb2.TakeStockRequest:
+    """Asks for stock to be taken at once; the same hold is the same request."""
+    return inventory_pb2.TakeStockRequest(
+        request_id=_request_id(key, "take", *_again(hold)),
+        channel_id=key.channel_id,
+        lines=_lines(hold),
+        outlet_id=hold.outlet_id,
+        cause=f"{_CAUSE}{key.order_id}",
+    )
+
+
+def _lines(hold: Hold) -> list[inventory_pb2.ReservationLine]:
+    return [
+        inventory_pb2.ReservationLine(
+            line_id=line.line_id, item_id=item_id, quantity=quantity_text(line.quantity)
+        )
+        for line, item_id in zip(hold.resolved.lines, hold.resolved.item_ids, strict=True)
+    ]
+
+
+def put_back_stock(key: OrderKey, reservation_id: str) -> inventory_pb2.PutBackStockRequest:
+    """Asks for what was taken at once to be put back."""
+    return inventory_pb2.PutBackStockRequest(
+        request_id=_request_id(key, "put back", reservation_id), reservation_id=reservation_id
     )
 
 

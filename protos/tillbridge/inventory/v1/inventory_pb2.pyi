@@ -136,9 +136,11 @@ class _ReservationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rese
     RESERVATION_STATE_COMMITTED: _ReservationState.ValueType  # 3
     """The stock is taken; nothing is held any more."""
     RESERVATION_STATE_RELEASED: _ReservationState.ValueType  # 4
-    """The stock was given free."""
+    """The stock was given free, or put back."""
     RESERVATION_STATE_EXPIRED: _ReservationState.ValueType  # 5
     """Its time was up before its sale was posted: the stock is free again."""
+    RESERVATION_STATE_TAKEN: _ReservationState.ValueType  # 6
+    """The stock was taken at once, by TakeStock; nothing was ever held."""
 
 class ReservationState(_ReservationState, metaclass=_ReservationStateEnumTypeWrapper):
     """How far a reservation has got."""
@@ -152,9 +154,11 @@ RESERVATION_STATE_POSTED: ReservationState.ValueType  # 2
 RESERVATION_STATE_COMMITTED: ReservationState.ValueType  # 3
 """The stock is taken; nothing is held any more."""
 RESERVATION_STATE_RELEASED: ReservationState.ValueType  # 4
-"""The stock was given free."""
+"""The stock was given free, or put back."""
 RESERVATION_STATE_EXPIRED: ReservationState.ValueType  # 5
 """Its time was up before its sale was posted: the stock is free again."""
+RESERVATION_STATE_TAKEN: ReservationState.ValueType  # 6
+"""The stock was taken at once, by TakeStock; nothing was ever held."""
 Global___ReservationState: _TypeAlias = ReservationState  # noqa: Y015
 
 class _TermLimit:
@@ -1312,6 +1316,70 @@ class ReserveStockResponse(_message.Message):
 Global___ReserveStockResponse: _TypeAlias = ReserveStockResponse  # noqa: Y015
 
 @_typing.final
+class TakeStockRequest(_message.Message):
+    """Request of TakeStock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    OUTLET_ID_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller, unique per change; a repeat is answered as the first time."""
+    channel_id: _builtins.str
+    """The channel that sells; without an outside point of sale."""
+    outlet_id: _builtins.str
+    """The outlet that the chosen shipping or pickup method is tied to; empty when it is tied to none."""
+    cause: _builtins.str
+    """What it is for, such as `order XJ12H`."""
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReservationLine]:
+        """The lines."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        channel_id: _builtins.str = ...,
+        lines: _abc.Iterable[Global___ReservationLine] | None = ...,
+        outlet_id: _builtins.str = ...,
+        cause: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "channel_id", b"channel_id", "lines", b"lines", "outlet_id", b"outlet_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TakeStockRequest: _TypeAlias = TakeStockRequest  # noqa: Y015
+
+@_typing.final
+class TakeStockResponse(_message.Message):
+    """Response of TakeStock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESERVATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def reservation(self) -> Global___Reservation:
+        """The reservation: TAKEN."""
+
+    def __init__(
+        self,
+        *,
+        reservation: Global___Reservation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reservation", b"reservation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reservation", b"reservation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TakeStockResponse: _TypeAlias = TakeStockResponse  # noqa: Y015
+
+@_typing.final
 class CommitReservationRequest(_message.Message):
     """Request of CommitReservation."""
 
@@ -1425,6 +1493,56 @@ class ReleaseReservationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReleaseReservationResponse: _TypeAlias = ReleaseReservationResponse  # noqa: Y015
+
+@_typing.final
+class PutBackStockRequest(_message.Message):
+    """Request of PutBackStock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RESERVATION_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller, unique per change; a repeat is answered as the first time."""
+    reservation_id: _builtins.str
+    """The reservation; it must be TAKEN."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        reservation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "reservation_id", b"reservation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutBackStockRequest: _TypeAlias = PutBackStockRequest  # noqa: Y015
+
+@_typing.final
+class PutBackStockResponse(_message.Message):
+    """Response of PutBackStock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESERVATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def reservation(self) -> Global___Reservation:
+        """The reservation: RELEASED."""
+
+    def __init__(
+        self,
+        *,
+        reservation: Global___Reservation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reservation", b"reservation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reservation", b"reservation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutBackStockResponse: _TypeAlias = PutBackStockResponse  # noqa: Y015
 
 @_typing.final
 class ExtendReservationRequest(_message.Message):

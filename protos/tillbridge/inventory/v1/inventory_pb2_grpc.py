@@ -92,6 +92,16 @@ class InventoryServiceStub:
                 request_serializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.CommitReservationRequest.SerializeToString,
                 response_deserializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.CommitReservationResponse.FromString,
                 _registered_method=True)
+        self.TakeStock = channel.unary_unary(
+                '/tillbridge.inventory.v1.InventoryService/TakeStock',
+                request_serializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.TakeStockRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.TakeStockResponse.FromString,
+                _registered_method=True)
+        self.PutBackStock = channel.unary_unary(
+                '/tillbridge.inventory.v1.InventoryService/PutBackStock',
+                request_serializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.PutBackStockRequest.SerializeToString,
+                response_deserializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.PutBackStockResponse.FromString,
+                _registered_method=True)
         self.ReleaseReservation = channel.unary_unary(
                 '/tillbridge.inventory.v1.InventoryService/ReleaseReservation',
                 request_serializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.ReleaseReservationRequest.SerializeToString,
@@ -222,6 +232,26 @@ class InventoryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TakeStock(self, request, context):
+        """Takes stock for an order whose sale is posted here at once: ReserveStock and CommitReservation
+        in one step, for channels without an outside point of sale. What it takes, and from where, is
+        decided as for a hold. Errors: ITEM_NOT_FOUND, OUTLET_NOT_FOUND, CHANNEL_NOT_FOUND,
+        INSUFFICIENT_STOCK, REGISTER_MISSING, REQUEST_ID_REUSED; INVALID_FIELD where an outside point
+        of sale keeps the stock, since its levels carry the effect.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutBackStock(self, request, context):
+        """Puts back what TakeStock took, since the sale that it was taken for was never posted: the order
+        was canceled or changed in that moment. Putting back twice changes nothing. Errors:
+        RESERVATION_NOT_FOUND, RESERVATION_ENDED (it was not taken so), REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReleaseReservation(self, request, context):
         """Ends a hold because its order was canceled: the stock is free again. Releasing twice changes
         nothing. Errors: RESERVATION_NOT_FOUND, RESERVATION_ENDED, REQUEST_ID_REUSED.
@@ -321,6 +351,16 @@ def add_InventoryServiceServicer_to_server(servicer, server):
                     servicer.CommitReservation,
                     request_deserializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.CommitReservationRequest.FromString,
                     response_serializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.CommitReservationResponse.SerializeToString,
+            ),
+            'TakeStock': grpc.unary_unary_rpc_method_handler(
+                    servicer.TakeStock,
+                    request_deserializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.TakeStockRequest.FromString,
+                    response_serializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.TakeStockResponse.SerializeToString,
+            ),
+            'PutBackStock': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutBackStock,
+                    request_deserializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.PutBackStockRequest.FromString,
+                    response_serializer=tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.PutBackStockResponse.SerializeToString,
             ),
             'ReleaseReservation': grpc.unary_unary_rpc_method_handler(
                     servicer.ReleaseReservation,
@@ -648,6 +688,60 @@ class InventoryService:
             '/tillbridge.inventory.v1.InventoryService/CommitReservation',
             tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.CommitReservationRequest.SerializeToString,
             tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.CommitReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TakeStock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.inventory.v1.InventoryService/TakeStock',
+            tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.TakeStockRequest.SerializeToString,
+            tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.TakeStockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutBackStock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tillbridge.inventory.v1.InventoryService/PutBackStock',
+            tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.PutBackStockRequest.SerializeToString,
+            tillbridge_dot_inventory_dot_v1_dot_inventory__pb2.PutBackStockResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -87,6 +87,18 @@ class InventoryServiceStub:
     Committing twice changes nothing. Errors: RESERVATION_NOT_FOUND, RESERVATION_ENDED,
     VERSION_CONFLICT, INVALID_FIELD, REQUEST_ID_REUSED.
     """
+    TakeStock: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.TakeStockRequest, _inventory_pb2.TakeStockResponse]
+    """Takes stock for an order whose sale is posted here at once: ReserveStock and CommitReservation
+    in one step, for channels without an outside point of sale. What it takes, and from where, is
+    decided as for a hold. Errors: ITEM_NOT_FOUND, OUTLET_NOT_FOUND, CHANNEL_NOT_FOUND,
+    INSUFFICIENT_STOCK, REGISTER_MISSING, REQUEST_ID_REUSED; INVALID_FIELD where an outside point
+    of sale keeps the stock, since its levels carry the effect.
+    """
+    PutBackStock: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.PutBackStockRequest, _inventory_pb2.PutBackStockResponse]
+    """Puts back what TakeStock took, since the sale that it was taken for was never posted: the order
+    was canceled or changed in that moment. Putting back twice changes nothing. Errors:
+    RESERVATION_NOT_FOUND, RESERVATION_ENDED (it was not taken so), REQUEST_ID_REUSED.
+    """
     ReleaseReservation: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.ReleaseReservationRequest, _inventory_pb2.ReleaseReservationResponse]
     """Ends a hold because its order was canceled: the stock is free again. Releasing twice changes
     nothing. Errors: RESERVATION_NOT_FOUND, RESERVATION_ENDED, REQUEST_ID_REUSED.
@@ -168,6 +180,18 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     a level with a newer version than the sale's has arrived, outlet by outlet and item by item.
     Committing twice changes nothing. Errors: RESERVATION_NOT_FOUND, RESERVATION_ENDED,
     VERSION_CONFLICT, INVALID_FIELD, REQUEST_ID_REUSED.
+    """
+    TakeStock: _aio.UnaryUnaryMultiCallable[_inventory_pb2.TakeStockRequest, _inventory_pb2.TakeStockResponse]  # type: ignore[assignment]
+    """Takes stock for an order whose sale is posted here at once: ReserveStock and CommitReservation
+    in one step, for channels without an outside point of sale. What it takes, and from where, is
+    decided as for a hold. Errors: ITEM_NOT_FOUND, OUTLET_NOT_FOUND, CHANNEL_NOT_FOUND,
+    INSUFFICIENT_STOCK, REGISTER_MISSING, REQUEST_ID_REUSED; INVALID_FIELD where an outside point
+    of sale keeps the stock, since its levels carry the effect.
+    """
+    PutBackStock: _aio.UnaryUnaryMultiCallable[_inventory_pb2.PutBackStockRequest, _inventory_pb2.PutBackStockResponse]  # type: ignore[assignment]
+    """Puts back what TakeStock took, since the sale that it was taken for was never posted: the order
+    was canceled or changed in that moment. Putting back twice changes nothing. Errors:
+    RESERVATION_NOT_FOUND, RESERVATION_ENDED (it was not taken so), REQUEST_ID_REUSED.
     """
     ReleaseReservation: _aio.UnaryUnaryMultiCallable[_inventory_pb2.ReleaseReservationRequest, _inventory_pb2.ReleaseReservationResponse]  # type: ignore[assignment]
     """Ends a hold because its order was canceled: the stock is free again. Releasing twice changes
@@ -313,6 +337,30 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         a level with a newer version than the sale's has arrived, outlet by outlet and item by item.
         Committing twice changes nothing. Errors: RESERVATION_NOT_FOUND, RESERVATION_ENDED,
         VERSION_CONFLICT, INVALID_FIELD, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def TakeStock(
+        self,
+        request: _inventory_pb2.TakeStockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_inventory_pb2.TakeStockResponse, _abc.Awaitable[_inventory_pb2.TakeStockResponse]]:
+        """Takes stock for an order whose sale is posted here at once: ReserveStock and CommitReservation
+        in one step, for channels without an outside point of sale. What it takes, and from where, is
+        decided as for a hold. Errors: ITEM_NOT_FOUND, OUTLET_NOT_FOUND, CHANNEL_NOT_FOUND,
+        INSUFFICIENT_STOCK, REGISTER_MISSING, REQUEST_ID_REUSED; INVALID_FIELD where an outside point
+        of sale keeps the stock, since its levels carry the effect.
+        """
+
+    @_abc_1.abstractmethod
+    def PutBackStock(
+        self,
+        request: _inventory_pb2.PutBackStockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_inventory_pb2.PutBackStockResponse, _abc.Awaitable[_inventory_pb2.PutBackStockResponse]]:
+        """Puts back what TakeStock took, since the sale that it was taken for was never posted: the order
+        was canceled or changed in that moment. Putting back twice changes nothing. Errors:
+        RESERVATION_NOT_FOUND, RESERVATION_ENDED (it was not taken so), REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod
