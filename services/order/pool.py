@@ -11,6 +11,10 @@ GATHER_S = 0.015
 """How long a pool that was woken waits for more: who brings one order mostly brings several, and
 what is begun together asks, and is kept, together.
 """
+GATHER_BUSY_S = 0.1
+"""The same while others are under way: then there are many, and to do twice as many at once costs
+little more.
+"""
 POLL_S = 1.0
 """How soon what another process has left, or what becomes due by time, is found at the latest."""
 
@@ -85,4 +89,4 @@ class Pool(Generic[T]):
         with suppress(TimeoutError):
             async with asyncio.timeout(POLL_S):  # wait_for of 3.11 can swallow a cancellation
                 await self._woken.wait()
-            await asyncio.sleep(GATHER_S)
+            await asyncio.sleep(GATHER_BUSY_S if self._tasks else GATHER_S)

@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import Connection, func, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
+from services.chassis import engines
 from services.chassis.auth import Caller
 from services.chassis.database import Call, Calls, Database, Handler, Transaction
 from services.chassis.engines import open_engine
@@ -27,6 +29,7 @@ from tests.chassis.counter import (
     one_group,
     opened,
 )
+from tests.conftest import new_database
 from tests.harness import settings
 
 SHOP = Caller("till", "mug-shop", frozenset())
@@ -424,3 +427,32 @@ async def test_readers_cannot_write(database: Database) -> None:
     with pytest.raises(DomainError):
         await database.read(write)
     assert await database.read(totals) == {"n": 1}
+
+
+async def test_reads_and_writes_outlive_their_connections(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Connections that were idle are asked whether they are still there; used ones are not."""
+    with new_database(postgres) as url:
+        async with opened(url) as database:
+            await add(database, Counter(), adding("r-1"))
+            assert await database.read(totals) == {"n": 1}
+            await asyncio.to_thread(_cut_off, url)
+            with pytest.raises(DomainError) as found:
+                await database.read(totals)  # it was used a moment ago, so nobody asks
+            assert found.value.reason == "SERVICE_UNAVAILABLE"
+            await asyncio.to_thread(_cut_off, url)
+            monkeypatch.setattr(engines, "IDLE_S", 0.0)
+            for number in range(2, 5):
+                await add(database, Counter(), adding(f"r-{number}"))
+                assert await database.read(totals) == {"n": number}
+                await asyncio.to_thread(_cut_off, url)
+
+
+def _cut_off(url: str) -> None:
+    """Ends all connections to a database, as its server does when it starts again."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )

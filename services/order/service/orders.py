@@ -58,21 +58,22 @@ class Orders:
         """Answers the calls whose orders are known exactly so, and the others by nothing: those
         whose request id came before are answered as then, or refused.
         """
-        told = [(call.merchant, INGEST, call.request_id) for call in calls]
-        before = self._database.plumbing.answers(view.connection, told)
         keys = [_key(call) for call in calls]
         found = order_lists.listed(view.connection, keys)
-        drifting = drift_rows.open_of_orders(view.connection, found)
-        for call, key, request in zip(calls, keys, told, strict=True):
+        known: list[tuple[IngestCall, OrderKey, pb.IngestOrderResponse]] = []
+        for call, key in zip(calls, keys, strict=True):
             call.answer = b""
-            order = None if key in drifting else found.get(key)
-            if (
-                order
-                and not order.gone
-                and request not in before
-                and (known := _known(call.request, order))
-            ):
-                call.reply(known)
+            order = found.get(key)
+            if order and not order.gone and (answer := _known(call.request, order)):
+                known.append((call, key, answer))
+        if not known:
+            return  # as where all orders are new
+        told = [(call.merchant, INGEST, call.request_id) for call, _, _ in known]
+        before = self._database.plumbing.answers(view.connection, told)
+        drifting = drift_rows.open_of_orders(view.connection, [key for _, key, _ in known])
+        for (call, key, answer), request in zip(known, told, strict=True):
+            if request not in before and key not in drifting:
+                call.reply(answer)
 
     async def _check_channel(self, merchant_id: str, channel_id: str) -> None:
         """Refuses an order of a channel that is known not to exist. Where that cannot be found

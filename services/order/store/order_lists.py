@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter
 from sqlalchemy import BigInteger, ColumnElement, Connection
 
+from services.chassis.driver import together
 from services.chassis.statements import Lookup, among, keys
 from services.order.rules.accounting import StoreUpdate
 from services.order.rules.document import Document, Money
@@ -44,7 +45,8 @@ _LISTED = Lookup(
 
 def listed(connection: Connection, wanted: Collection[OrderKey]) -> Mapping[OrderKey, Listed]:
     """What is shown of the orders with these keys, of those that exist."""
-    rows = _LISTED.ask(connection, keys=sorted(set(wanted)))
+    with together(connection):  # with what begins the transaction
+        rows = _LISTED.ask(connection, keys=sorted(set(wanted)))
     return {found.key: found for found in map(_listed, rows)}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import BigInteger, ColumnElement, Connection, Select, Table
 
+from services.chassis.driver import together
 from services.chassis.plumbing import EPOCH, UtcTime
 from services.chassis.statements import Lookup, among, append, keys, update
 from services.order.rules.order import PUT_OFF_MAX
@@ -80,7 +81,9 @@ class Claims:
 
     def is_due(self, connection: Connection, now: datetime) -> bool:
         """Whether there is a row that `claim` would take: of any merchant."""
-        return bool(self._any.rows(connection, now=now, far=now + PUT_OFF_MAX))
+        with together(connection):  # with what begins the transaction
+            found = self._any.ask(connection, now=now, far=now + PUT_OFF_MAX)
+        return any(True for _ in found)
 
     def claim(
         self, connection: Connection, *, now: datetime, lease_time: datetime, count: int
