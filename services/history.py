@@ -25,7 +25,7 @@ FINDINGS_MAX = 20
 NANOS = 1_000_000_000
 
 ONLINE_SALE = 8
-HELD, RELEASED, EXPIRED = 1, 4, 5
+HELD, COMMITTED, RELEASED, EXPIRED, TAKEN = 1, 3, 4, 5, 6
 POSTED, CANCELED = 6, 7
 """As in the contracts: kinds of movements, states of reservations and of orders."""
 FOLLOWED = {
@@ -91,7 +91,9 @@ def check(history: History) -> list[str]:
 
 
 def state(history: History) -> str:
-    """A digest of the state that a run ended in, but for what differs anyway: ids and times."""
+    """A digest of the state that a run ended in, but for what differs anyway: ids and times, and
+    whether stock was held before it was taken.
+    """
     rows, paid = history.rows, _paid(history)
     emails = {row["customer_id"]: row["email_key"] for row in rows["customers"]}
     sales = {row["sale_id"]: row["order_id"] or row["sale_id"] for row in rows["sales"]}
@@ -102,7 +104,11 @@ def state(history: History) -> str:
         [[row["order_id"], row["state"]] for row in rows["orders"]],
         [[name, paid[sale_id]] for sale_id, name in sales.items()],
         [[row["product_id"], row["version"]] for row in rows["products"]],
-        [[row["cause"], row["state"]] for row in rows["reservations"] if row["state"] != RELEASED],
+        [
+            [row["cause"], COMMITTED if row["state"] == TAKEN else row["state"]]
+            for row in rows["reservations"]
+            if row["state"] != RELEASED
+        ],
     ]
     return blake2b(json.dumps([sorted(part) for part in parts]).encode(), digest_size=8).hexdigest()
 

@@ -235,9 +235,9 @@ class InventoryServiceServicer:
     def TakeStock(self, request, context):
         """Takes stock for an order whose sale is posted here at once: ReserveStock and CommitReservation
         in one step, for channels without an outside point of sale. What it takes, and from where, is
-        decided as for a hold. Errors: ITEM_NOT_FOUND, OUTLET_NOT_FOUND, CHANNEL_NOT_FOUND,
-        INSUFFICIENT_STOCK, REGISTER_MISSING, REQUEST_ID_REUSED; INVALID_FIELD where an outside point
-        of sale keeps the stock, since its levels carry the effect.
+        decided as for a hold. Where an outside point of sale keeps the stock, its levels carry the
+        effect, and nothing can be taken so. Errors: ITEM_NOT_FOUND, OUTLET_NOT_FOUND,
+        CHANNEL_NOT_FOUND, INSUFFICIENT_STOCK, REGISTER_MISSING, INVALID_FIELD, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -245,8 +245,8 @@ class InventoryServiceServicer:
 
     def PutBackStock(self, request, context):
         """Puts back what TakeStock took, since the sale that it was taken for was never posted: the order
-        was canceled or changed in that moment. Putting back twice changes nothing. Errors:
-        RESERVATION_NOT_FOUND, RESERVATION_ENDED (it was not taken so), REQUEST_ID_REUSED.
+        was canceled or changed in that moment. Only what is TAKEN is put back, and putting back twice
+        changes nothing. Errors: RESERVATION_NOT_FOUND, RESERVATION_ENDED, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -90,14 +90,14 @@ class InventoryServiceStub:
     TakeStock: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.TakeStockRequest, _inventory_pb2.TakeStockResponse]
     """Takes stock for an order whose sale is posted here at once: ReserveStock and CommitReservation
     in one step, for channels without an outside point of sale. What it takes, and from where, is
-    decided as for a hold. Errors: ITEM_NOT_FOUND, OUTLET_NOT_FOUND, CHANNEL_NOT_FOUND,
-    INSUFFICIENT_STOCK, REGISTER_MISSING, REQUEST_ID_REUSED; INVALID_FIELD where an outside point
-    of sale keeps the stock, since its levels carry the effect.
+    decided as for a hold. Where an outside point of sale keeps the stock, its levels carry the
+    effect, and nothing can be taken so. Errors: ITEM_NOT_FOUND, OUTLET_NOT_FOUND,
+    CHANNEL_NOT_FOUND, INSUFFICIENT_STOCK, REGISTER_MISSING, INVALID_FIELD, REQUEST_ID_REUSED.
     """
     PutBackStock: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.PutBackStockRequest, _inventory_pb2.PutBackStockResponse]
     """Puts back what TakeStock took, since the sale that it was taken for was never posted: the order
-    was canceled or changed in that moment. Putting back twice changes nothing. Errors:
-    RESERVATION_NOT_FOUND, RESERVATION_ENDED (it was not taken so), REQUEST_ID_REUSED.
+    was canceled or changed in that moment. Only what is TAKEN is put back, and putting back twice
+    changes nothing. Errors: RESERVATION_NOT_FOUND, RESERVATION_ENDED, REQUEST_ID_REUSED.
     """
     ReleaseReservation: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.ReleaseReservationRequest, _inventory_pb2.ReleaseReservationResponse]
     """Ends a hold because its order was canceled: the stock is free again. Releasing twice changes
@@ -184,14 +184,14 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     TakeStock: _aio.UnaryUnaryMultiCallable[_inventory_pb2.TakeStockRequest, _inventory_pb2.TakeStockResponse]  # type: ignore[assignment]
     """Takes stock for an order whose sale is posted here at once: ReserveStock and CommitReservation
     in one step, for channels without an outside point of sale. What it takes, and from where, is
-    decided as for a hold. Errors: ITEM_NOT_FOUND, OUTLET_NOT_FOUND, CHANNEL_NOT_FOUND,
-    INSUFFICIENT_STOCK, REGISTER_MISSING, REQUEST_ID_REUSED; INVALID_FIELD where an outside point
-    of sale keeps the stock, since its levels carry the effect.
+    decided as for a hold. Where an outside point of sale keeps the stock, its levels carry the
+    effect, and nothing can be taken so. Errors: ITEM_NOT_FOUND, OUTLET_NOT_FOUND,
+    CHANNEL_NOT_FOUND, INSUFFICIENT_STOCK, REGISTER_MISSING, INVALID_FIELD, REQUEST_ID_REUSED.
     """
     PutBackStock: _aio.UnaryUnaryMultiCallable[_inventory_pb2.PutBackStockRequest, _inventory_pb2.PutBackStockResponse]  # type: ignore[assignment]
     """Puts back what TakeStock took, since the sale that it was taken for was never posted: the order
-    was canceled or changed in that moment. Putting back twice changes nothing. Errors:
-    RESERVATION_NOT_FOUND, RESERVATION_ENDED (it was not taken so), REQUEST_ID_REUSED.
+    was canceled or changed in that moment. Only what is TAKEN is put back, and putting back twice
+    changes nothing. Errors: RESERVATION_NOT_FOUND, RESERVATION_ENDED, REQUEST_ID_REUSED.
     """
     ReleaseReservation: _aio.UnaryUnaryMultiCallable[_inventory_pb2.ReleaseReservationRequest, _inventory_pb2.ReleaseReservationResponse]  # type: ignore[assignment]
     """Ends a hold because its order was canceled: the stock is free again. Releasing twice changes
@@ -347,9 +347,9 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_inventory_pb2.TakeStockResponse, _abc.Awaitable[_inventory_pb2.TakeStockResponse]]:
         """Takes stock for an order whose sale is posted here at once: ReserveStock and CommitReservation
         in one step, for channels without an outside point of sale. What it takes, and from where, is
-        decided as for a hold. Errors: ITEM_NOT_FOUND, OUTLET_NOT_FOUND, CHANNEL_NOT_FOUND,
-        INSUFFICIENT_STOCK, REGISTER_MISSING, REQUEST_ID_REUSED; INVALID_FIELD where an outside point
-        of sale keeps the stock, since its levels carry the effect.
+        decided as for a hold. Where an outside point of sale keeps the stock, its levels carry the
+        effect, and nothing can be taken so. Errors: ITEM_NOT_FOUND, OUTLET_NOT_FOUND,
+        CHANNEL_NOT_FOUND, INSUFFICIENT_STOCK, REGISTER_MISSING, INVALID_FIELD, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod
@@ -359,8 +359,8 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_pb2.PutBackStockResponse, _abc.Awaitable[_inventory_pb2.PutBackStockResponse]]:
         """Puts back what TakeStock took, since the sale that it was taken for was never posted: the order
-        was canceled or changed in that moment. Putting back twice changes nothing. Errors:
-        RESERVATION_NOT_FOUND, RESERVATION_ENDED (it was not taken so), REQUEST_ID_REUSED.
+        was canceled or changed in that moment. Only what is TAKEN is put back, and putting back twice
+        changes nothing. Errors: RESERVATION_NOT_FOUND, RESERVATION_ENDED, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod
