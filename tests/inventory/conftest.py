@@ -1,7 +1,7 @@
 """A real inventory service, with a feed in the catalog's place that tells it the items."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -200,12 +200,7 @@ class Client(ABC):
                 channel_id=channel_id,
                 outlet_id=outlet_id,
                 cause="order XJ12H",
-                lines=[
-                    inventory_pb2.ReservationLine(
-                        line_id=str(number), item_id=item_id, quantity=quantity
-                    )
-                    for number, (item_id, quantity) in enumerate(lines, 1)
-                ],
+                lines=_lines(lines),
             ),
             metadata=metadata(),
         )
@@ -220,12 +215,7 @@ class Client(ABC):
                 request_id=id_of_request or request_id(),
                 channel_id=channel_id,
                 cause="order XJ12H",
-                lines=[
-                    inventory_pb2.ReservationLine(
-                        line_id=str(number), item_id=item_id, quantity=quantity
-                    )
-                    for number, (item_id, quantity) in enumerate(lines, 1)
-                ],
+                lines=_lines(lines),
             ),
             metadata=metadata(),
         )
@@ -259,6 +249,13 @@ class Client(ABC):
             events_pb2.ReadEventsRequest(consumer="test", max_events=1000), metadata=metadata()
         )
         return list(answer.events)
+
+
+def _lines(lines: Sequence[tuple[str, str]]) -> list[inventory_pb2.ReservationLine]:
+    return [
+        inventory_pb2.ReservationLine(line_id=str(number), item_id=item_id, quantity=quantity)
+        for number, (item_id, quantity) in enumerate(lines, 1)
+    ]
 
 
 @dataclass(slots=True)
