@@ -12,8 +12,7 @@ GATHER_S = 0.015
 what is begun together asks, and is kept, together.
 """
 GATHER_BUSY_S = 0.1
-"""The same while others are under way: then there are many, and to do twice as many at once costs
-little more.
+"""The same while others are under way: then more are coming, and each costs less in a larger group.
 """
 POLL_S = 1.0
 """How soon what another process has left, or what becomes due by time, is found at the latest."""

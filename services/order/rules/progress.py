@@ -114,7 +114,7 @@ def advance(
         if not isinstance(step, Step) or step not in steps:
             break
         case = _do(case, step, channel, now)
-        follows = step is Step.FOLLOW or (step is Step.POST and _is_new(case.order))
+        follows = _is_as_told(case.order, step)
     else:
         raise RuntimeError(f"order {case.order.key} goes round in circles at {step}")
     case = returns.tallied(case)
@@ -125,9 +125,12 @@ def advance(
     return Progress(replace(case, order=order))
 
 
-def _is_new(order: Order) -> bool:
-    """Whether a sale that was posted just now is all that the order's document asks for."""
-    return order.document is not None and not order.document.refunds_made
+def _is_as_told(order: Order, step: Step) -> bool:
+    """Whether a sale and its returns are as the order's document has them behind this step: posting
+    makes no returns, which a document may come with.
+    """
+    refunds = order.document.refunds_made if order.document else ()
+    return step is Step.FOLLOW or (step is Step.POST and not refunds)
 
 
 def _do(case: Case, step: Step, channel: Channel, now: datetime) -> Case:

@@ -83,7 +83,7 @@ class Claims:
         """Whether there is a row that `claim` would take: of any merchant."""
         with together(connection):  # with what begins the transaction
             found = self._any.ask(connection, now=now, far=now + PUT_OFF_MAX)
-        return any(True for _ in found)
+        return next(found, None) is not None
 
     def claim(
         self, connection: Connection, *, now: datetime, lease_time: datetime, count: int

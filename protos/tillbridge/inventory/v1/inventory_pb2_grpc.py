@@ -245,7 +245,7 @@ class InventoryServiceServicer:
 
     def PutBackStock(self, request, context):
         """Puts back what TakeStock took, since the sale that it was taken for was never posted: the order
-        was canceled or changed in that moment. Only what is TAKEN is put back, and putting back twice
+        was canceled before. Only what is TAKEN is put back, and putting back twice
         changes nothing. Errors: RESERVATION_NOT_FOUND, RESERVATION_ENDED, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

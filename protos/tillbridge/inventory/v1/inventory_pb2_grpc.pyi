@@ -96,7 +96,7 @@ class InventoryServiceStub:
     """
     PutBackStock: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.PutBackStockRequest, _inventory_pb2.PutBackStockResponse]
     """Puts back what TakeStock took, since the sale that it was taken for was never posted: the order
-    was canceled or changed in that moment. Only what is TAKEN is put back, and putting back twice
+    was canceled before. Only what is TAKEN is put back, and putting back twice
     changes nothing. Errors: RESERVATION_NOT_FOUND, RESERVATION_ENDED, REQUEST_ID_REUSED.
     """
     ReleaseReservation: _grpc.UnaryUnaryMultiCallable[_inventory_pb2.ReleaseReservationRequest, _inventory_pb2.ReleaseReservationResponse]
@@ -190,7 +190,7 @@ class InventoryServiceAsyncStub(InventoryServiceStub):
     """
     PutBackStock: _aio.UnaryUnaryMultiCallable[_inventory_pb2.PutBackStockRequest, _inventory_pb2.PutBackStockResponse]  # type: ignore[assignment]
     """Puts back what TakeStock took, since the sale that it was taken for was never posted: the order
-    was canceled or changed in that moment. Only what is TAKEN is put back, and putting back twice
+    was canceled before. Only what is TAKEN is put back, and putting back twice
     changes nothing. Errors: RESERVATION_NOT_FOUND, RESERVATION_ENDED, REQUEST_ID_REUSED.
     """
     ReleaseReservation: _aio.UnaryUnaryMultiCallable[_inventory_pb2.ReleaseReservationRequest, _inventory_pb2.ReleaseReservationResponse]  # type: ignore[assignment]
@@ -359,7 +359,7 @@ class InventoryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_inventory_pb2.PutBackStockResponse, _abc.Awaitable[_inventory_pb2.PutBackStockResponse]]:
         """Puts back what TakeStock took, since the sale that it was taken for was never posted: the order
-        was canceled or changed in that moment. Only what is TAKEN is put back, and putting back twice
+        was canceled before. Only what is TAKEN is put back, and putting back twice
         changes nothing. Errors: RESERVATION_NOT_FOUND, RESERVATION_ENDED, REQUEST_ID_REUSED.
         """
 
