@@ -4,6 +4,7 @@ import importlib
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,12 @@ def differences(connection: Connection, metadata: MetaData) -> list[Any]:
     return list(compare_metadata(context, metadata))
 
 
+def stored(table: str, told: Mapping[str, Any]) -> tuple[str, bool, dict[str, str]]:
+    """How a table is stored: whether by row number (SQLite), and with what room (PostgreSQL)."""
+    room = {name: str(value) for name, value in told.get("postgresql_with", {}).items()}
+    return table, told.get("sqlite_with_rowid", True), room
+
+
 def version(connection: Connection) -> list[str]:
     return list(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars())
 
@@ -55,6 +62,18 @@ def test_the_migrations_make_the_tables_of_the_code(service: str, address: str) 
     assert look(address, lambda connection: differences(connection, metadata)) == []
     names = set(look(address, lambda connection: inspect(connection).get_table_names()))
     assert names == {*metadata.tables, "alembic_version"}
+
+
+@pytest.mark.parametrize("service", MIGRATED)
+def test_the_migrations_store_tables_as_the_code_says(service: str, address: str) -> None:
+    """What `alembic check` does not look at."""
+    migrate.upgrade(service, address)
+    metadata = importlib.import_module(f"services.{service}.store").Row.metadata
+    found = look(address, lambda connection: inspect(connection).get_multi_table_options())
+    kind = "postgresql" if address.startswith("postgres") else "sqlite"
+    for table in metadata.tables.values():
+        said = {name: value for name, value in table.kwargs.items() if name.startswith(kind)}
+        assert stored(table.name, found[None, table.name]) == stored(table.name, said)
 
 
 @pytest.mark.parametrize("service", MIGRATED)

@@ -1,12 +1,23 @@
 """The tables. Quantities are thousandths; names are those of the contract."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger, Index, LargeBinary, MetaData, false, text, true
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
 from services.chassis.plumbing import NAMING, Plumbing, Serial, UtcTime
+
+_BY_KEY: dict[str, Any] = {"sqlite_with_rowid": False}
+"""SQLite keeps the rows themselves by their key, with what belongs together side by side, instead
+of in the order in which they came beside an index: with a million items, a batch of counts takes a
+fifth less time. For small rows only.
+"""
+_OFTEN_CHANGED: dict[str, Any] = {"postgresql_with": {"fillfactor": 70}}
+"""PostgreSQL leaves room in each page for the next version of its rows, or else each that is
+changed for the first time moves to another page, and all indexes have to learn where it is.
+"""
 
 
 class Base(SQLModel, registry=registry(metadata=MetaData(naming_convention=NAMING))):
@@ -120,7 +131,7 @@ class ItemRow(Row, table=True):
     """An item as the catalog tells it. On PostgreSQL its row is the lock on its stock."""
 
     __tablename__ = "items"
-    __table_args__ = (Index(None, "merchant_id", "product_id"),)
+    __table_args__ = (Index(None, "merchant_id", "product_id"), _BY_KEY)
 
     item_id: str = Field(primary_key=True)
     product_id: str
@@ -133,7 +144,10 @@ class LevelRow(Row, table=True):
     """What an outlet has of an item: the sums of its movements and of its holds."""
 
     __tablename__ = "levels"
-    __table_args__ = (Index(None, "merchant_id", "outlet_id", "item_id"),)
+    __table_args__ = (
+        Index(None, "merchant_id", "outlet_id", "item_id"),
+        _BY_KEY | _OFTEN_CHANGED,
+    )
 
     item_id: str = Field(primary_key=True)
     outlet_id: str = Field(primary_key=True)
@@ -174,6 +188,7 @@ class OnlineStockRow(Row, table=True):
     """What a channel may sell of an item; a missing row is a figure that was never but zero."""
 
     __tablename__ = "online_stock"
+    __table_args__ = _BY_KEY | _OFTEN_CHANGED
 
     channel_id: str = Field(primary_key=True)
     item_id: str = Field(primary_key=True)
