@@ -23,8 +23,9 @@ Words:
 - *fulfillment*: what one outlet has to hand over for one order; it is *picked*, *packed* and
   *fulfilled* line by line.
 - *account*: what became of one line of an order: ordered, canceled, fulfilled, returned, restocked.
-- *refund*: money given back, goods taken back, or both, at one time; made *here* by RefundOrder, or
-  told by the store. A *return sale* is what it becomes in the sales history.
+- *refund*: money given back, goods taken back, or both, at one time; made *here* by RefundOrder,
+  told by the store, or rung up in the outside point of sale. A *return sale* is what it becomes, or
+  is there, in the sales history.
 - *cancellation*: what was not handed over is taken back; the sale is *void* where nothing else came
   of it, else it has a return sale.
 - *case*: an order with all that has become of it here.

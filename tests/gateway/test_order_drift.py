@@ -203,3 +203,97 @@ async def test_a_sale_voided_in_the_point_of_sale_is_on_record_and_its_order_can
 
     await told(canceled)
     assert await drift_of(shop_open, OPEN) == []
+
+
+def rung_up(row: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A sale of the point of sale as its register writes it again."""
+    return {
+        "id": row["id"],
+        "register_id": row["register_id"],
+        "status": row["status"],
+        "register_sale_products": [
+            {name: line[name] for name in ("product_id", "quantity", "price", "tax", "tax_id")}
+            for line in row["line_items"]
+        ],
+        **changes,
+    }
+
+
+async def in_point_of_sale(installed: Installation) -> dict[str, Any]:
+    """The only sale that the point of sale has, once it has it."""
+
+    async def there() -> bool:
+        return len(await installed.pos_sales()) == 1
+
+    await told(there)
+    [row] = await installed.pos_sales()
+    return dict(row)
+
+
+@pytest.mark.rule("BEY-13")
+@pytest.mark.rule("ORD-13")
+async def test_an_order_that_is_returned_at_the_till_is_known_to_be_and_its_store_shows_it(
+    shop_open: Installation,
+) -> None:
+    order_id = await shop_open.order(MUG, 2, paymentStatus="PAID")
+    await posted(shop_open, order_id)
+    await handed_over(shop_open, order_id, "")
+    row = await in_point_of_sale(shop_open)
+    answer = await shop_open.pos_api.put(f"/api/2.0/sales/{row['id']}/actions/return")
+    parked = answer.raise_for_status().json()["data"]
+    paid = await order_of(shop_open, order_id)
+    given_back = [
+        {
+            "retailer_payment_type_id": row["payments"][0]["retailer_payment_type_id"],
+            "amount": -float(paid.paid.units) - paid.paid.nanos / 1e9,
+            "payment_date": parked["sale_date"],
+        }
+    ]
+    closed = rung_up(
+        parked, status="CLOSED", return_for=row["id"], register_sale_payments=given_back
+    )
+    (await shop_open.pos_api.post("/api/register_sales", json=closed)).raise_for_status()
+
+    async def known() -> bool:
+        order = await order_of(shop_open, order_id)
+        [account] = order.line_accounts
+        assert (account.fulfilled, account.returned, account.restocked) == ("2", "2", "2")
+        assert order.refunded == order.paid
+        assert list(order.return_sale_ids) == [parked["id"]]
+        assert (await in_store(shop_open, order_id))["paymentStatus"] == "REFUNDED"
+        return True
+
+    await told(known)
+    await quiet(shop_open, order_id)
+    assert await drift_of(shop_open, OPEN) == []
+    assert len(await shop_open.pos_sales()) == 2  # nothing is taken back a second time
+
+
+@pytest.mark.rule("BEY-07")
+async def test_a_sale_that_was_edited_in_the_point_of_sale_is_as_it_was_after_one_call(
+    shop_open: Installation,
+) -> None:
+    order_id = await shop_open.order(MUG, 2, paymentStatus="PAID")
+    await posted(shop_open, order_id)
+    row = await in_point_of_sale(shop_open)
+    edited = rung_up(row)
+    edited["register_sale_products"][0]["quantity"] = 1
+    (await shop_open.pos_api.post("/api/register_sales", json=edited)).raise_for_status()
+
+    async def is_found() -> bool:
+        found = await drift_of(shop_open, OPEN)
+        lines = (order_id, "SALE_LINES", f"{MUG}: 2", f"{MUG}: 1", "EDITED_IN_POINT_OF_SALE")
+        assert lines in found
+        assert {field for _, field, *_ in found} == {"SALE_LINES", "SALE_TOTAL"}
+        return True
+
+    await told(is_found)
+    await heal(shop_open, order_id, "heal")
+
+    async def as_it_was() -> bool:
+        [again] = await shop_open.pos_sales()
+        assert [line["quantity"] for line in again["line_items"]] == [2]
+        assert await drift_of(shop_open, OPEN) == []
+        return True
+
+    await told(as_it_was)

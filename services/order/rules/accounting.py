@@ -76,6 +76,12 @@ class RefundOrigin(IntEnum):
     """The store; it follows the order's document."""
     CANCEL = 3
     """What was not handed over, when the order was canceled."""
+    POINT_OF_SALE = 4
+    """A return that was rung up in the outside point of sale."""
+
+
+BY_STAFF = frozenset({RefundOrigin.HERE, RefundOrigin.POINT_OF_SALE})
+"""What was given back by the shop's own people, and has to be shown in the store."""
 
 
 @value(frozen=True, slots=True)
@@ -131,11 +137,13 @@ class Refund:
     asked: Asked | None = None
     """What it was asked for with, where RefundOrder made it."""
     absorbed_nanos: int = 0
-    """How much of what the store tells is a refund that was made here before."""
+    """How much of what the store, or the point of sale, tells is known from another refund."""
     payments: tuple[tuple[str, int], ...] = ()
     """How much of `amount` was given back by each method, in nanos."""
     sold: bool = True
-    """Whether it has a return sale: where the sale was voided instead, it has not."""
+    """Whether it has a return sale that was made here: where the sale was voided instead, it has
+    not.
+    """
 
     @property
     def amount_nanos(self) -> int:
@@ -169,6 +177,18 @@ def book(accounts: Accounts, parts: Sequence[Part]) -> Accounts:
             restocked = one.restocked + (part.quantity if part.restocked else 0)
             one = replace(one, returned=one.returned + part.quantity, restocked=restocked)
         lines[part.line_id] = one
+    return _checked(replace(accounts, lines=tuple(lines.values())))
+
+
+def unbook(accounts: Accounts, parts: Sequence[Part]) -> Accounts:
+    """The accounts without what came back, which is said anew: never what was canceled."""
+    lines = {one.line_id: one for one in accounts.lines}
+    for part in parts:
+        one = lines[part.line_id]
+        restocked = one.restocked - (part.quantity if part.restocked else 0)
+        lines[part.line_id] = replace(
+            one, returned=one.returned - part.quantity, restocked=restocked
+        )
     return _checked(replace(accounts, lines=tuple(lines.values())))
 
 

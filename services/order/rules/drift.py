@@ -3,17 +3,20 @@ here, why, and what heals it (BEY-07).
 
 What a store was seen to have is compared with the document that is known: what differs was not
 told, or is gone. What a store should show of an order, and showed, and does not show any more, was
-changed there by somebody.
+changed there by somebody. So was what the point of sale has otherwise of a sale than was posted to
+it, and what it has taken back of one beyond the account of its order.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import IntEnum
 
 from services.chassis.values import replace, value
 from services.order.rules.accounting import StoreUpdate
 from services.order.rules.case import Case
 from services.order.rules.document import Document, FulfillmentStatus, PaymentStatus
+from services.order.rules.money import cent
 from services.order.rules.order import Order, OrderKey, open_lines
 from services.order.rules.sale import Sale, SaleState
 
@@ -30,6 +33,13 @@ class Field(IntEnum):
     FULFILLMENT_STATUS = 4
     TRACKING_NUMBER = 5
     SALE_STATE = 6
+    SALE_LINES = 7
+    SALE_TOTAL = 8
+    SALE_RETURN = 9
+
+
+_OF_SALE = frozenset({Field.SALE_STATE, Field.SALE_LINES, Field.SALE_TOTAL})
+"""What the point of sale tells of a sale each time."""
 
 
 class Cause(IntEnum):
@@ -40,6 +50,7 @@ class Cause(IntEnum):
     MANUAL_EDIT = 3
     DELETED_IN_STORE = 4
     VOIDED_IN_POINT_OF_SALE = 5
+    EDITED_IN_POINT_OF_SALE = 6
 
 
 BY_ITSELF = frozenset({Cause.IN_FLIGHT, Cause.LOST_EVENT, Cause.MANUAL_EDIT})
@@ -62,6 +73,7 @@ class Remedy(IntEnum):
     SHOW = 2
     CANCEL = 3
     KEEP = 4
+    POST = 5
 
 
 @value(frozen=True, slots=True)
@@ -174,12 +186,62 @@ def _missing(update: StoreUpdate, document: Document) -> Iterator[Difference]:
         yield Difference(Field.TRACKING_NUMBER, *values, Cause.MANUAL_EDIT)
 
 
-def voided(known: Sale, told: Sale) -> list[Difference]:
-    """What somebody has voided in the outside point of sale of what was posted there from here."""
-    if told.state is not SaleState.VOIDED or known.state is SaleState.VOIDED:
+def in_point_of_sale(known: Sale, told: Sale) -> list[Difference]:
+    """How the outside point of sale has a sale that was posted there from here. What it has yet to
+    be told is no difference, nor is what it rounds otherwise: up to a cent for each line.
+    """
+    if SaleState.VOIDED in {told.state, known.state}:
+        if told.state is known.state or known.state is SaleState.VOIDED:
+            return []
+        cause = Cause.VOIDED_IN_POINT_OF_SALE
+        return [Difference(Field.SALE_STATE, known.state.name, told.state.name, cause)]
+    if known.posting.revision < known.revision:
         return []
-    cause = Cause.VOIDED_IN_POINT_OF_SALE
-    return [Difference(Field.SALE_STATE, known.state.name, told.state.name, cause)]
+    cause, found = Cause.EDITED_IN_POINT_OF_SALE, []
+    sold, there = _quantities(known), _quantities(told)
+    changed = [item_id for item_id, quantity in sold.items() if there.get(item_id, 0) != quantity]
+    if changed:
+        values = _listed(sold, changed), _listed(there, changed)
+        found.append(Difference(Field.SALE_LINES, *values, cause))
+    currency, total = known.total.currency_code, told.total
+    apart = abs(known.total.amount_nanos - total.amount_nanos)
+    rounded = cent(currency) * max(1, len(known.lines))
+    if total.currency_code == currency and not known.difference and apart > rounded:
+        values = _amount(known), _amount(told)
+        found.append(Difference(Field.SALE_TOTAL, *values, cause))
+    return found
+
+
+def _quantities(sale: Sale) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for line in sale.lines:
+        found[line.item_id] = found.get(line.item_id, 0) + line.quantity
+    return found
+
+
+def _listed(quantities: Mapping[str, int], item_ids: Iterable[str]) -> str:
+    return ", ".join(
+        f"{item_id}: {_decimal(quantities.get(item_id, 0), 3)}" for item_id in sorted(item_ids)
+    )
+
+
+def _amount(sale: Sale) -> str:
+    return f"{_decimal(sale.total.amount_nanos, 9)} {sale.total.currency_code}"
+
+
+def _decimal(number: int, places: int) -> str:
+    return f"{Decimal(number).scaleb(-places).normalize():f}"
+
+
+def misfit(unaccounted: Mapping[str, tuple[int, int]]) -> list[Difference]:
+    """What was taken back in the point of sale beyond the account of its order: of which items how
+    much is in the account, and how much came back.
+    """
+    if not unaccounted:
+        return []
+    booked, said = ({one: both[i] for one, both in unaccounted.items()} for i in (0, 1))
+    values = _listed(booked, unaccounted), _listed(said, unaccounted)
+    return [Difference(Field.SALE_RETURN, *values, Cause.EDITED_IN_POINT_OF_SALE)]
 
 
 def observed(before: Drift | None, found: Difference, key: OrderKey, now: datetime) -> Drift:
@@ -212,9 +274,15 @@ def shown(known: Iterable[Drift], now: datetime) -> list[Drift]:
     return [healed(one, now) for one in known if one.found.cause is Cause.MANUAL_EDIT]
 
 
-def stands(known: Iterable[Drift], now: datetime) -> list[Drift]:
-    """Drift that is healed since the outside point of sale has the sale as it is here."""
-    return [healed(one, now) for one in known if one.field is Field.SALE_STATE]
+def stands(
+    known: Iterable[Drift], found: Mapping[OrderKey, Sequence[Difference]], now: datetime
+) -> list[Drift]:
+    """Drift that is healed since the outside point of sale has that of the sale as it is here."""
+    return [
+        healed(one, now)
+        for one in known
+        if one.field in _OF_SALE and one.field not in {still.field for still in found[one.key]}
+    ]
 
 
 def remedy(drift: Drift, order: Order) -> Remedy:
@@ -225,5 +293,8 @@ def remedy(drift: Drift, order: Order) -> Remedy:
         case Cause.DELETED_IN_STORE | Cause.VOIDED_IN_POINT_OF_SALE:
             over = order.sale_id and not open_lines(order)
             return Remedy.KEEP if over or order.canceled else Remedy.CANCEL
+        case Cause.EDITED_IN_POINT_OF_SALE:
+            settled = drift.field is Field.SALE_RETURN or not open_lines(order)
+            return Remedy.KEEP if settled or order.canceled else Remedy.POST
         case _:
             return Remedy.FETCH

@@ -50,6 +50,17 @@ def parts_of(case: Case, line: AskedLine, outlet_id: str) -> Iterator[Part]:
             yield _part(case.order, line.line_id, quantity - lost, given_by, back, canceled=to_come)
 
 
+def parts_out(case: Case) -> Iterator[Part]:
+    """All that was handed over and did not come back, on its way back to where it came from."""
+    assert case.order.accounts
+    left = {one.line_id: one.fulfilled - one.returned for one in case.order.accounts.lines}
+    for line_id, given_by, quantity in _given(case, to_come=False):
+        part = min(quantity, left[line_id])
+        left[line_id] -= part
+        if part > 0:
+            yield _part(case.order, line_id, part, given_by, given_by, canceled=False)
+
+
 def _part(
     order: Order, line_id: str, quantity: int, given_by: str, outlet_id: str, *, canceled: bool
 ) -> Part:

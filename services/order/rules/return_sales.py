@@ -28,9 +28,21 @@ def return_key(key: OrderKey, refund_id: str) -> SaleKey:
     return SaleKey(key.merchant_id, derived(*key, "refund", refund_id))
 
 
-def return_keys(order: Order) -> list[SaleKey]:
-    """The return sales of an order, oldest first."""
-    return [return_key(order.key, one.refund_id) for one in order.refunds if one.sold]
+_TILL = "till/"
+
+
+def till_return_id(sale_id: str) -> str:
+    """The id of the refund that a return in the outside point of sale is."""
+    return _TILL + sale_id
+
+
+def return_keys(order: Order) -> Iterator[SaleKey]:
+    """The return sales of an order, oldest first: made here, or in the outside point of sale."""
+    for one in order.refunds:
+        if one.sold:
+            yield return_key(order.key, one.refund_id)
+        elif one.origin is RefundOrigin.POINT_OF_SALE and (one.parts or one.amount):
+            yield SaleKey(order.key.merchant_id, one.refund_id.removeprefix(_TILL))
 
 
 def following_keys(order: Order) -> list[SaleKey]:

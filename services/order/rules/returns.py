@@ -10,7 +10,7 @@ from services.order.rules import accounting, shown
 from services.order.rules import fulfillment as handed
 from services.order.rules import order as orders
 from services.order.rules import sale as sales
-from services.order.rules.accounting import Asked, Part, Refund, RefundOrigin
+from services.order.rules.accounting import BY_STAFF, Asked, Part, Refund, RefundOrigin
 from services.order.rules.case import Case, opened
 from services.order.rules.document import Money, OrderRefund
 from services.order.rules.fulfillment import Fulfillment
@@ -81,7 +81,7 @@ def followed(case: Case, now: datetime) -> Case:
     assert sale
     if not order.document.canceled and order.hold and order.as_held:
         after = sales.follow(order, sale, now)
-        here = sum(one.amount_nanos for one in order.refunds if one.origin is RefundOrigin.HERE)
+        here = sum(one.amount_nanos for one in order.refunds if one.origin in BY_STAFF)
         if after is not sale and paid_nanos(after) < here:
             kept = replace(after, payments=sale.payments)
             after = sale if replace(kept, revision=sale.revision) == sale else kept
@@ -106,7 +106,7 @@ def _following_refunds(case: Case, now: datetime) -> Case:
     assert sale
     told = {_store_id(one): one for one in order.document.refunds_made}
     known = {one.refund_id: one for one in order.refunds}
-    here = [one for one in order.refunds if one.origin is RefundOrigin.HERE]
+    here = [one for one in order.refunds if one.origin in BY_STAFF]
     following = [one for one in order.refunds if one.origin is RefundOrigin.STORE]
     following += [
         _told_refund(refund_id, one, now)

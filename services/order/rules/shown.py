@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from services.order.rules.accounting import RefundOrigin, StoreUpdate
+from services.order.rules.accounting import BY_STAFF, StoreUpdate
 from services.order.rules.case import Case
 from services.order.rules.document import (
     Document,
@@ -49,7 +49,7 @@ def _payment_status(case: Case, document: Document) -> PaymentStatus | None:
         return None
     if order.cancel_time:
         return PaymentStatus.CANCELED
-    here = any(one.origin is RefundOrigin.HERE and one.amount_nanos for one in order.refunds)
+    here = any(one.origin in BY_STAFF and one.amount_nanos for one in order.refunds)
     if not here or not order.refunded or not order.paid:
         return None
     whole = order.refunded.amount_nanos >= order.paid.amount_nanos

@@ -31,9 +31,18 @@ def note_told(transaction: Transaction, keys: Collection[OrderKey]) -> None:
     _note_healed(transaction, keys, drift.told)
 
 
-def note_stands(transaction: Transaction, keys: Collection[OrderKey]) -> None:
-    """The outside point of sale has the sales of these orders as they are here."""
-    _note_healed(transaction, keys, drift.stands)
+def note_in_point_of_sale(
+    transaction: Transaction, found: Mapping[OrderKey, Sequence[Difference]]
+) -> None:
+    """Keeps how the outside point of sale has the sales of these orders, and what it has as it is
+    here again.
+    """
+
+    def stands(known: Iterable[Drift], now: datetime) -> list[Drift]:
+        return drift.stands(known, found, now)
+
+    _note_healed(transaction, found, stands)
+    note_found(transaction, {key: differs for key, differs in found.items() if differs})
 
 
 def note_shown(

@@ -3,6 +3,7 @@
 from services.chassis import pages
 from services.chassis.database import Call, Transaction
 from services.chassis.rpc import View, command_each, query
+from services.chassis.values import replace
 from services.order.rules import drift, returns
 from services.order.rules import order as order_rules
 from services.order.rules.drift import Cause, Drift, Remedy
@@ -58,7 +59,7 @@ class Healing:
         transaction: Transaction,
         call: Call[pb.HealOrderDriftRequest, pb.HealOrderDriftResponse],
     ) -> pb.HealOrderDriftResponse:
-        """Has orders fetched, shown or canceled, as heals their drift."""
+        """Has orders fetched, shown, canceled or posted, as heals their drift."""
         request, connection = call.request, transaction.connection
         channel = (call.merchant, request.channel_id)
         named = [OrderKey(*channel, order_id) for order_id in request.order_ids]
@@ -92,11 +93,14 @@ def _heal(transaction: Transaction, cases: Cases, plan: list[tuple[Drift, Remedy
             tell_order(transaction, case.order)
         elif remedy is Remedy.CANCEL:
             case = returns.canceled(case, _REASONS[cause], now)
+        elif remedy is Remedy.POST and case.sale:
+            sale = replace(case.sale, revision=case.sale.revision + 1)
+            case = replace(case, sale=sale)
         if cause is Cause.DELETED_IN_STORE:
             case = returns.gone(case)
         cases.going[key] = case
     cases.save()
-    # What is fetched or shown is healed by what the store has then.
+    # What is fetched, shown or posted is healed by what the other side has then.
     settled = [one for one, remedy in plan if remedy in {Remedy.CANCEL, Remedy.KEEP}]
     drift_rows.save(transaction.connection, [drift.healed(one, now) for one in settled])
 

@@ -6,13 +6,14 @@ from services.chassis.database import Call, Transaction
 from services.chassis.errors import invalid
 from services.chassis.pages import key_before, token_after
 from services.chassis.rpc import View, command, query
-from services.order.rules import drift, progress, recorded
+from services.order.rules import drift, pos_returns, progress, recorded
 from services.order.rules import refused as refusals
 from services.order.rules import sale as sale_rules
 from services.order.rules.drift import Difference
 from services.order.rules.order import OrderKey
 from services.order.rules.sale import Sale, SaleKey
-from services.order.service.drift import note_found, note_stands
+from services.order.service.cases import Cases
+from services.order.service.drift import note_found, note_in_point_of_sale
 from services.order.service.lists import page_of, split
 from services.order.service.told import tell_order, tell_sale
 from services.order.store import orders, refused, sales
@@ -34,6 +35,7 @@ class Sales:
     @command
     def record_sale(self, transaction: Transaction, calls: Sequence[RecordSaleCall]) -> None:
         """Records sales of tills, and copies those of an outside point of sale (ORD-05)."""
+        taken_back = _TakenBack(transaction, calls)
         keys = [SaleKey(call.merchant, call.request.sale.sale_id) for call in calls]
         known = sales.sales(transaction.connection, keys, lock=True)
         going = dict(known)
@@ -52,6 +54,7 @@ class Sales:
         sales.save_sales(transaction.connection, changed, known)
         _end_refusals(transaction, [going[key] for key in keys if key in going])
         _note_echoes(transaction, echoes)
+        taken_back.follow([going[key] for key in keys if known.get(key) != going.get(key)])
         for sale in changed:
             if sale.key not in known or sale.revision != known[sale.key].revision:
                 tell_sale(transaction, sale)
@@ -165,18 +168,47 @@ def _end_refusals(transaction: Transaction, told: Sequence[Sale]) -> None:
 
 def _note_echoes(transaction: Transaction, echoes: Sequence[tuple[Sale, Sale]]) -> None:
     """Keeps what became, in the outside point of sale, of sales that were posted from here."""
-    voided: dict[OrderKey, Sequence[Difference]] = {}
-    stands: list[OrderKey] = []
-    for known, told in echoes:
-        key = _order_key(known)
-        if key is None or known.return_for:
-            continue
-        if found := drift.voided(known, told):
-            voided[key] = found
-        else:
-            stands.append(key)
-    note_stands(transaction, stands)
-    note_found(transaction, voided)
+    found = {
+        key: drift.in_point_of_sale(known, told)
+        for known, told in echoes
+        if (key := _order_key(known)) and not known.return_for
+    }
+    note_in_point_of_sale(transaction, found)
+
+
+class _TakenBack:
+    """The orders of which the outside point of sale has taken something back over the counter."""
+
+    def __init__(self, transaction: Transaction, calls: Sequence[RecordSaleCall]) -> None:
+        self._transaction = transaction
+        self._sold = sales.sales(
+            transaction.connection,
+            {
+                SaleKey(call.merchant, call.request.sale.return_for)
+                for call in calls
+                if call.request.mirrored and call.request.sale.return_for
+            },
+        )
+        # Orders are locked before sales, everywhere.
+        found = {key for sale in self._sold.values() if (key := _order_key(sale))}
+        self._cases = Cases(transaction, found) if found else None
+
+    def follow(self, told: Sequence[Sale]) -> None:
+        """Books returns into the accounts of their orders (BEY-13), and keeps what does not fit."""
+        cases = self._cases
+        if not cases:
+            return
+        misfits: dict[OrderKey, Sequence[Difference]] = {}
+        for sale in told:
+            sold = self._sold.get(SaleKey(sale.key.merchant_id, sale.return_for))
+            key = _order_key(sold) if sold and sale.mirrored else None
+            if key not in cases.going:
+                continue
+            case = cases.going[key] = pos_returns.followed(cases.going[key], sale)
+            if found := drift.misfit(pos_returns.unaccounted(case, sale)):
+                misfits[key] = found
+        cases.save()
+        note_found(self._transaction, misfits)
 
 
 def _order_key(sale: Sale) -> OrderKey | None:

@@ -44,6 +44,18 @@ class _OrderDriftFieldEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Order
     """The tracking number."""
     ORDER_DRIFT_FIELD_SALE_STATE: _OrderDriftField.ValueType  # 6
     """The state of its sale; `store_value` is that in the outside point of sale."""
+    ORDER_DRIFT_FIELD_SALE_LINES: _OrderDriftField.ValueType  # 7
+    """How much of which item its sale has; `store_value` is what the outside point of sale has of
+    these items, such as `mug-1: 2`.
+    """
+    ORDER_DRIFT_FIELD_SALE_TOTAL: _OrderDriftField.ValueType  # 8
+    """The total of its sale, by more than a cent for each line; `store_value` is that in the outside
+    point of sale.
+    """
+    ORDER_DRIFT_FIELD_SALE_RETURN: _OrderDriftField.ValueType  # 9
+    """What was taken back in the outside point of sale beyond the account of the order: `own_value`
+    is how much of it is in the account, `store_value` how much came back there.
+    """
 
 class OrderDriftField(_OrderDriftField, metaclass=_OrderDriftFieldEnumTypeWrapper):
     """What differs of an order."""
@@ -64,6 +76,18 @@ ORDER_DRIFT_FIELD_TRACKING_NUMBER: OrderDriftField.ValueType  # 5
 """The tracking number."""
 ORDER_DRIFT_FIELD_SALE_STATE: OrderDriftField.ValueType  # 6
 """The state of its sale; `store_value` is that in the outside point of sale."""
+ORDER_DRIFT_FIELD_SALE_LINES: OrderDriftField.ValueType  # 7
+"""How much of which item its sale has; `store_value` is what the outside point of sale has of
+these items, such as `mug-1: 2`.
+"""
+ORDER_DRIFT_FIELD_SALE_TOTAL: OrderDriftField.ValueType  # 8
+"""The total of its sale, by more than a cent for each line; `store_value` is that in the outside
+point of sale.
+"""
+ORDER_DRIFT_FIELD_SALE_RETURN: OrderDriftField.ValueType  # 9
+"""What was taken back in the outside point of sale beyond the account of the order: `own_value`
+is how much of it is in the account, `store_value` how much came back there.
+"""
 Global___OrderDriftField: _TypeAlias = OrderDriftField  # noqa: Y015
 
 class _OrderDriftCause:
@@ -84,6 +108,10 @@ class _OrderDriftCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Order
     """The store has no such order any more."""
     ORDER_DRIFT_CAUSE_VOIDED_IN_POINT_OF_SALE: _OrderDriftCause.ValueType  # 5
     """Somebody has voided its sale in the outside point of sale, which is final there."""
+    ORDER_DRIFT_CAUSE_EDITED_IN_POINT_OF_SALE: _OrderDriftCause.ValueType  # 6
+    """Somebody has changed its sale in the outside point of sale, or taken back more there than was
+    handed over.
+    """
 
 class OrderDriftCause(_OrderDriftCause, metaclass=_OrderDriftCauseEnumTypeWrapper):
     """Why an order differs."""
@@ -100,6 +128,10 @@ ORDER_DRIFT_CAUSE_DELETED_IN_STORE: OrderDriftCause.ValueType  # 4
 """The store has no such order any more."""
 ORDER_DRIFT_CAUSE_VOIDED_IN_POINT_OF_SALE: OrderDriftCause.ValueType  # 5
 """Somebody has voided its sale in the outside point of sale, which is final there."""
+ORDER_DRIFT_CAUSE_EDITED_IN_POINT_OF_SALE: OrderDriftCause.ValueType  # 6
+"""Somebody has changed its sale in the outside point of sale, or taken back more there than was
+handed over.
+"""
 Global___OrderDriftCause: _TypeAlias = OrderDriftCause  # noqa: Y015
 
 class _OrderDriftState:
@@ -141,7 +173,11 @@ class _OrderDriftRemedyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Orde
     ORDER_DRIFT_REMEDY_CANCEL: _OrderDriftRemedy.ValueType  # 3
     """The order is canceled here, as by CancelOrder. Only of orders that are named."""
     ORDER_DRIFT_REMEDY_KEEP: _OrderDriftRemedy.ValueType  # 4
-    """The order stays here as it is, since all of it was handed over. Only of orders that are named."""
+    """The order stays here as it is, since all of it was handed over, or has come back. Only of orders
+    that are named.
+    """
+    ORDER_DRIFT_REMEDY_POST: _OrderDriftRemedy.ValueType  # 5
+    """The outside point of sale gets the sale anew. Only of orders that are named."""
 
 class OrderDriftRemedy(_OrderDriftRemedy, metaclass=_OrderDriftRemedyEnumTypeWrapper):
     """What heals a drift of an order."""
@@ -155,7 +191,11 @@ ORDER_DRIFT_REMEDY_SHOW: OrderDriftRemedy.ValueType  # 2
 ORDER_DRIFT_REMEDY_CANCEL: OrderDriftRemedy.ValueType  # 3
 """The order is canceled here, as by CancelOrder. Only of orders that are named."""
 ORDER_DRIFT_REMEDY_KEEP: OrderDriftRemedy.ValueType  # 4
-"""The order stays here as it is, since all of it was handed over. Only of orders that are named."""
+"""The order stays here as it is, since all of it was handed over, or has come back. Only of orders
+that are named.
+"""
+ORDER_DRIFT_REMEDY_POST: OrderDriftRemedy.ValueType  # 5
+"""The outside point of sale gets the sale anew. Only of orders that are named."""
 Global___OrderDriftRemedy: _TypeAlias = OrderDriftRemedy  # noqa: Y015
 
 @_typing.final
@@ -317,7 +357,7 @@ class HealOrderDriftRequest(_message.Message):
     @_builtins.property
     def order_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The orders that are meant. Empty means all with open drift, but for those that were deleted in
-        the store or voided in the point of sale: to cancel them, name them.
+        the store, or voided or edited in the point of sale: name them to have that settled.
         """
 
     def __init__(

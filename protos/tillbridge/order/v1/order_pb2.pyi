@@ -853,8 +853,8 @@ class Order(_message.Message):
 
     @_builtins.property
     def return_sale_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The sales that what came back or was given back became, oldest first. Only in GetOrder,
-        CancelOrder and RefundOrder.
+        """The sales that what came back or was given back became, or was in the outside point of sale,
+        oldest first. Only in GetOrder, CancelOrder and RefundOrder.
         """
 
     def __init__(

@@ -153,8 +153,8 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListOrderDrift(self, request, context):
-        """Lists where a channel's store differed from what is known of its orders, and what became of it
-        (BEY-07). Errors: INVALID_PAGE_TOKEN.
+        """Lists where a channel's store, or its outside point of sale, differed from what is known of its
+        orders, and what became of it (BEY-07). Errors: INVALID_PAGE_TOKEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -237,7 +237,10 @@ class OrderServiceServicer:
         """Records a sale that was made at a till. It never becomes an online order; only its stock
         effect is seen online (ORD-05). The same sale again changes nothing. A mirrored sale that is
         different in the outside point of sale now is updated; one that is an online order's own, come
-        back as an echo, changes nothing. Errors: INVALID_FIELD, SALE_EXISTS, REQUEST_ID_REUSED.
+        back as an echo, changes nothing, and what was edited or voided there is drift of its order
+        (BEY-07). A mirrored return of an online order's sale goes into the account of that order
+        (BEY-13): as far as it was handed over and had not come back, and was paid and not given back;
+        the rest is drift. Errors: INVALID_FIELD, SALE_EXISTS, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

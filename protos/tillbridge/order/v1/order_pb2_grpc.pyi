@@ -47,8 +47,8 @@ class OrderServiceStub:
     REQUEST_ID_REUSED.
     """
     ListOrderDrift: _grpc.UnaryUnaryMultiCallable[_drift_pb2.ListOrderDriftRequest, _drift_pb2.ListOrderDriftResponse]
-    """Lists where a channel's store differed from what is known of its orders, and what became of it
-    (BEY-07). Errors: INVALID_PAGE_TOKEN.
+    """Lists where a channel's store, or its outside point of sale, differed from what is known of its
+    orders, and what became of it (BEY-07). Errors: INVALID_PAGE_TOKEN.
     """
     HealOrderDrift: _grpc.UnaryUnaryMultiCallable[_drift_pb2.HealOrderDriftRequest, _drift_pb2.HealOrderDriftResponse]
     """Heals open drift of orders; with `validate_only` it says what that would do (BEY-07).
@@ -93,7 +93,10 @@ class OrderServiceStub:
     """Records a sale that was made at a till. It never becomes an online order; only its stock
     effect is seen online (ORD-05). The same sale again changes nothing. A mirrored sale that is
     different in the outside point of sale now is updated; one that is an online order's own, come
-    back as an echo, changes nothing. Errors: INVALID_FIELD, SALE_EXISTS, REQUEST_ID_REUSED.
+    back as an echo, changes nothing, and what was edited or voided there is drift of its order
+    (BEY-07). A mirrored return of an online order's sale goes into the account of that order
+    (BEY-13): as far as it was handed over and had not come back, and was paid and not given back;
+    the rest is drift. Errors: INVALID_FIELD, SALE_EXISTS, REQUEST_ID_REUSED.
     """
     ReportSalePosted: _grpc.UnaryUnaryMultiCallable[_order_pb2.ReportSalePostedRequest, _order_pb2.ReportSalePostedResponse]
     """Records that an online order's sale was written to the outside point of sale, or that it could
@@ -136,8 +139,8 @@ class OrderServiceAsyncStub(OrderServiceStub):
     REQUEST_ID_REUSED.
     """
     ListOrderDrift: _aio.UnaryUnaryMultiCallable[_drift_pb2.ListOrderDriftRequest, _drift_pb2.ListOrderDriftResponse]  # type: ignore[assignment]
-    """Lists where a channel's store differed from what is known of its orders, and what became of it
-    (BEY-07). Errors: INVALID_PAGE_TOKEN.
+    """Lists where a channel's store, or its outside point of sale, differed from what is known of its
+    orders, and what became of it (BEY-07). Errors: INVALID_PAGE_TOKEN.
     """
     HealOrderDrift: _aio.UnaryUnaryMultiCallable[_drift_pb2.HealOrderDriftRequest, _drift_pb2.HealOrderDriftResponse]  # type: ignore[assignment]
     """Heals open drift of orders; with `validate_only` it says what that would do (BEY-07).
@@ -182,7 +185,10 @@ class OrderServiceAsyncStub(OrderServiceStub):
     """Records a sale that was made at a till. It never becomes an online order; only its stock
     effect is seen online (ORD-05). The same sale again changes nothing. A mirrored sale that is
     different in the outside point of sale now is updated; one that is an online order's own, come
-    back as an echo, changes nothing. Errors: INVALID_FIELD, SALE_EXISTS, REQUEST_ID_REUSED.
+    back as an echo, changes nothing, and what was edited or voided there is drift of its order
+    (BEY-07). A mirrored return of an online order's sale goes into the account of that order
+    (BEY-13): as far as it was handed over and had not come back, and was paid and not given back;
+    the rest is drift. Errors: INVALID_FIELD, SALE_EXISTS, REQUEST_ID_REUSED.
     """
     ReportSalePosted: _aio.UnaryUnaryMultiCallable[_order_pb2.ReportSalePostedRequest, _order_pb2.ReportSalePostedResponse]  # type: ignore[assignment]
     """Records that an online order's sale was written to the outside point of sale, or that it could
@@ -240,8 +246,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _drift_pb2.ListOrderDriftRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_drift_pb2.ListOrderDriftResponse, _abc.Awaitable[_drift_pb2.ListOrderDriftResponse]]:
-        """Lists where a channel's store differed from what is known of its orders, and what became of it
-        (BEY-07). Errors: INVALID_PAGE_TOKEN.
+        """Lists where a channel's store, or its outside point of sale, differed from what is known of its
+        orders, and what became of it (BEY-07). Errors: INVALID_PAGE_TOKEN.
         """
 
     @_abc_1.abstractmethod
@@ -340,7 +346,10 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         """Records a sale that was made at a till. It never becomes an online order; only its stock
         effect is seen online (ORD-05). The same sale again changes nothing. A mirrored sale that is
         different in the outside point of sale now is updated; one that is an online order's own, come
-        back as an echo, changes nothing. Errors: INVALID_FIELD, SALE_EXISTS, REQUEST_ID_REUSED.
+        back as an echo, changes nothing, and what was edited or voided there is drift of its order
+        (BEY-07). A mirrored return of an online order's sale goes into the account of that order
+        (BEY-13): as far as it was handed over and had not come back, and was paid and not given back;
+        the rest is drift. Errors: INVALID_FIELD, SALE_EXISTS, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod
