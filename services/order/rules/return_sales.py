@@ -28,12 +28,19 @@ def return_key(key: OrderKey, refund_id: str) -> SaleKey:
     return SaleKey(key.merchant_id, derived(*key, "refund", refund_id))
 
 
+CANCEL_ID = "cancel"
+"""Id of the return of what was not handed over when its order was canceled."""
 _TILL = "till/"
 
 
 def till_return_id(sale_id: str) -> str:
     """The id of the refund that a return in the outside point of sale is."""
     return _TILL + sale_id
+
+
+def is_taken(refund_id: str) -> bool:
+    """Whether a refund that others name so would be taken for one of these."""
+    return refund_id == CANCEL_ID or refund_id.startswith(_TILL)
 
 
 def return_keys(order: Order) -> Iterator[SaleKey]:

@@ -15,11 +15,14 @@ from services.order.rules.case import Case, opened
 from services.order.rules.document import Money, OrderRefund
 from services.order.rules.fulfillment import Fulfillment
 from services.order.rules.parts import open_parts, parts_of, tracked
-from services.order.rules.return_sales import by_method, paid_nanos, return_sale
+from services.order.rules.return_sales import (
+    CANCEL_ID,
+    by_method,
+    is_taken,
+    paid_nanos,
+    return_sale,
+)
 from services.order.rules.sale import Channel, FulfillmentPolicy, Sale, SaleState, StockTake
-
-CANCEL_ID = "cancel"
-"""Id of the return of what was not handed over when its order was canceled."""
 
 
 def with_accounts(case: Case, channel: Channel) -> Case:
@@ -162,7 +165,7 @@ def _with_returns(case: Case, refunds: tuple[Refund, ...], counted: Sequence[Ref
 
 
 def _store_id(told: OrderRefund) -> str:
-    return f"store/{told.refund_id}" if told.refund_id == CANCEL_ID else told.refund_id
+    return f"store/{told.refund_id}" if is_taken(told.refund_id) else told.refund_id
 
 
 def _told_refund(refund_id: str, told: OrderRefund, now: datetime) -> Refund:
@@ -254,8 +257,10 @@ def refund(case: Case, wanted: Return, channel: Channel, now: datetime) -> Case:
     assert order.accounts
     assert sale
     asked = wanted.asked
-    if wanted.refund_id == CANCEL_ID:
-        raise invalid("refund_id", f"{CANCEL_ID!r} names what a cancellation takes back")
+    if is_taken(wanted.refund_id):
+        raise invalid(
+            "refund_id", "must not be `cancel` or begin with `till/`: these are made here"
+        )
     for known in order.refunds:
         if known.refund_id == wanted.refund_id:
             _check_same(known, asked)

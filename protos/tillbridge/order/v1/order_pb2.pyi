@@ -1772,7 +1772,9 @@ class RefundOrderRequest(_message.Message):
     order_id: _builtins.str
     """The order."""
     refund_id: _builtins.str
-    """Id of the refund, unique in the order: the same again changes nothing (BEY-13)."""
+    """Id of the refund, unique in the order: the same again changes nothing (BEY-13). Neither `cancel`
+    nor what begins with `till/`.
+    """
     outlet_id: _builtins.str
     """The outlet that takes it back into stock; empty means the outlets that gave it."""
     method: _builtins.str
