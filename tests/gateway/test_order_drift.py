@@ -232,13 +232,21 @@ async def in_point_of_sale(installed: Installation) -> dict[str, Any]:
 
 @pytest.mark.rule("BEY-13")
 @pytest.mark.rule("ORD-13")
-async def test_an_order_that_is_returned_at_the_till_is_known_to_be_and_its_store_shows_it(
+async def test_an_order_that_is_handed_over_and_returned_at_the_till_is_known_to_be(
     shop_open: Installation,
 ) -> None:
     order_id = await shop_open.order(MUG, 2, paymentStatus="PAID")
     await posted(shop_open, order_id)
-    await handed_over(shop_open, order_id, "")
     row = await in_point_of_sale(shop_open)
+    sent = {"fulfillment_type": "SHIPPED" if row["status"] == "AWAITING_DISPATCH" else "PICKED_UP"}
+    answer = await shop_open.pos_api.post(f"/api/2.0/sales/{row['id']}/fulfill", json=sent)
+    answer.raise_for_status()
+
+    async def sold() -> bool:
+        order = await order_of(shop_open, order_id)
+        return [one.fulfilled for one in order.line_accounts] == ["2"]
+
+    await told(sold)
     answer = await shop_open.pos_api.put(f"/api/2.0/sales/{row['id']}/actions/return")
     parked = answer.raise_for_status().json()["data"]
     paid = await order_of(shop_open, order_id)

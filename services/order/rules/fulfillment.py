@@ -187,6 +187,11 @@ def complete(
     return after
 
 
+def completed(fulfillment: Fulfillment, now: datetime) -> Fulfillment:
+    """The fulfillment when the point of sale says that all of it was handed over."""
+    return _handled(fulfillment, Handling(), now, lambda line: line.fulfilled, _fulfilled)
+
+
 def _picked(line: FulfillmentLine, quantity: int) -> FulfillmentLine:
     return replace(line, picked=line.picked + quantity)
 

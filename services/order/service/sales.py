@@ -6,12 +6,12 @@ from services.chassis.database import Call, Transaction
 from services.chassis.errors import invalid
 from services.chassis.pages import key_before, token_after
 from services.chassis.rpc import View, command, query
-from services.order.rules import drift, pos_returns, progress, recorded
+from services.order.rules import drift, over_the_counter, progress, recorded
 from services.order.rules import refused as refusals
 from services.order.rules import sale as sale_rules
 from services.order.rules.drift import Difference
 from services.order.rules.order import OrderKey
-from services.order.rules.sale import Sale, SaleKey
+from services.order.rules.sale import Sale, SaleKey, SaleState
 from services.order.service.cases import Cases
 from services.order.service.drift import note_found, note_in_point_of_sale
 from services.order.service.lists import page_of, split
@@ -35,7 +35,7 @@ class Sales:
     @command
     def record_sale(self, transaction: Transaction, calls: Sequence[RecordSaleCall]) -> None:
         """Records sales of tills, and copies those of an outside point of sale (ORD-05)."""
-        taken_back = _TakenBack(transaction, calls)
+        counter = _Counter(transaction, calls)
         keys = [SaleKey(call.merchant, call.request.sale.sale_id) for call in calls]
         known = sales.sales(transaction.connection, keys, lock=True)
         going = dict(known)
@@ -54,7 +54,9 @@ class Sales:
         sales.save_sales(transaction.connection, changed, known)
         _end_refusals(transaction, [going[key] for key in keys if key in going])
         _note_echoes(transaction, echoes)
-        taken_back.follow([going[key] for key in keys if known.get(key) != going.get(key)])
+        counter.hand_over(echoes)
+        counter.take_back([going[key] for key in keys if known.get(key) != going.get(key)])
+        counter.save()
         for sale in changed:
             if sale.key not in known or sale.revision != known[sale.key].revision:
                 tell_sale(transaction, sale)
@@ -176,39 +178,54 @@ def _note_echoes(transaction: Transaction, echoes: Sequence[tuple[Sale, Sale]]) 
     note_in_point_of_sale(transaction, found)
 
 
-class _TakenBack:
-    """The orders of which the outside point of sale has taken something back over the counter."""
+class _Counter:
+    """The orders that the outside point of sale has handed over, or taken something back of."""
 
     def __init__(self, transaction: Transaction, calls: Sequence[RecordSaleCall]) -> None:
         self._transaction = transaction
-        self._sold = sales.sales(
-            transaction.connection,
-            {
-                SaleKey(call.merchant, call.request.sale.return_for)
-                for call in calls
-                if call.request.mirrored and call.request.sale.return_for
-            },
-        )
+        told = [(call.merchant, call.request.sale) for call in calls if call.request.mirrored]
+        returned = {
+            SaleKey(merchant, sale.return_for) for merchant, sale in told if sale.return_for
+        }
+        closed = {
+            SaleKey(merchant, sale.sale_id)
+            for merchant, sale in told
+            if sale.state == pb.SALE_STATE_COMPLETED and not sale.return_for
+        }
+        self._sold = sales.sales(transaction.connection, returned | closed)
         # Orders are locked before sales, everywhere.
-        found = {key for sale in self._sold.values() if (key := _order_key(sale))}
+        found = {
+            key
+            for sale in self._sold.values()
+            if (key := _order_key(sale)) and (sale.key in returned or sale.state is SaleState.OPEN)
+        }
         self._cases = Cases(transaction, found) if found else None
+        self._misfits: dict[OrderKey, Sequence[Difference]] = {}
 
-    def follow(self, told: Sequence[Sale]) -> None:
-        """Books returns into the accounts of their orders (BEY-13), and keeps what does not fit."""
-        cases = self._cases
-        if not cases:
-            return
-        misfits: dict[OrderKey, Sequence[Difference]] = {}
+    def hand_over(self, echoes: Sequence[tuple[Sale, Sale]]) -> None:
+        """Notes as handed over what was closed there."""
+        for known, told in echoes:
+            key = _order_key(known)
+            if self._cases and key in self._cases.going and over_the_counter.is_closed(known, told):
+                case = self._cases.going[key]
+                self._cases.going[key] = over_the_counter.handed_over(case, self._transaction.now)
+
+    def take_back(self, told: Sequence[Sale]) -> None:
+        """Books returns into the accounts of their orders (BEY-13)."""
         for sale in told:
             sold = self._sold.get(SaleKey(sale.key.merchant_id, sale.return_for))
             key = _order_key(sold) if sold and sale.mirrored else None
-            if key not in cases.going:
-                continue
-            case = cases.going[key] = pos_returns.followed(cases.going[key], sale)
-            if found := drift.misfit(pos_returns.unaccounted(case, sale)):
-                misfits[key] = found
-        cases.save()
-        note_found(self._transaction, misfits)
+            if self._cases and key in self._cases.going:
+                case = over_the_counter.taken_back(self._cases.going[key], sale)
+                self._cases.going[key] = case
+                if found := drift.misfit(over_the_counter.unaccounted(case, sale)):
+                    self._misfits[key] = found
+
+    def save(self) -> None:
+        """Saves what became of the orders, and what does not fit their accounts."""
+        if self._cases:
+            self._cases.save()
+            note_found(self._transaction, self._misfits)
 
 
 def _order_key(sale: Sale) -> OrderKey | None:

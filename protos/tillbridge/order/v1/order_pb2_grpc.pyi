@@ -93,8 +93,8 @@ class OrderServiceStub:
     """Records a sale that was made at a till. It never becomes an online order; only its stock
     effect is seen online (ORD-05). The same sale again changes nothing. A mirrored sale that is
     different in the outside point of sale now is updated; one that is an online order's own, come
-    back as an echo, changes nothing, and what was edited or voided there is drift of its order
-    (BEY-07). A mirrored return of an online order's sale goes into the account of that order
+    back as an echo, changes nothing. But where it is paid and was closed there, all of the order is
+    handed over, and what was edited or voided there is drift of its order (BEY-07). A mirrored return of an online order's sale goes into the account of that order
     (BEY-13): as far as it was handed over and had not come back, and was paid and not given back;
     the rest is drift. Errors: INVALID_FIELD, SALE_EXISTS, REQUEST_ID_REUSED.
     """
@@ -185,8 +185,8 @@ class OrderServiceAsyncStub(OrderServiceStub):
     """Records a sale that was made at a till. It never becomes an online order; only its stock
     effect is seen online (ORD-05). The same sale again changes nothing. A mirrored sale that is
     different in the outside point of sale now is updated; one that is an online order's own, come
-    back as an echo, changes nothing, and what was edited or voided there is drift of its order
-    (BEY-07). A mirrored return of an online order's sale goes into the account of that order
+    back as an echo, changes nothing. But where it is paid and was closed there, all of the order is
+    handed over, and what was edited or voided there is drift of its order (BEY-07). A mirrored return of an online order's sale goes into the account of that order
     (BEY-13): as far as it was handed over and had not come back, and was paid and not given back;
     the rest is drift. Errors: INVALID_FIELD, SALE_EXISTS, REQUEST_ID_REUSED.
     """
@@ -346,8 +346,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         """Records a sale that was made at a till. It never becomes an online order; only its stock
         effect is seen online (ORD-05). The same sale again changes nothing. A mirrored sale that is
         different in the outside point of sale now is updated; one that is an online order's own, come
-        back as an echo, changes nothing, and what was edited or voided there is drift of its order
-        (BEY-07). A mirrored return of an online order's sale goes into the account of that order
+        back as an echo, changes nothing. But where it is paid and was closed there, all of the order is
+        handed over, and what was edited or voided there is drift of its order (BEY-07). A mirrored return of an online order's sale goes into the account of that order
         (BEY-13): as far as it was handed over and had not come back, and was paid and not given back;
         the rest is drift. Errors: INVALID_FIELD, SALE_EXISTS, REQUEST_ID_REUSED.
         """

@@ -1,4 +1,4 @@
-"""Online orders that are taken back over the counter of the outside point of sale (BEY-13)."""
+"""Online orders that the outside point of sale hands over, or takes back (BEY-13)."""
 
 from typing import Any
 
@@ -6,10 +6,11 @@ import pytest
 
 from tests.harness import eventually, metadata, refused
 from tests.order.fakes import ECOM
-from tests.order.shop import PAID, REFUNDED, Shop, eur, request_id
+from tests.order.shop import AWAITING, PAID, REFUNDED, Shop, eur, request_id
 from tests.order.test_drift import HEALED, drift_of, heal, said
 from tests.order.test_returns import PARTIALLY, account, hand_over, mugs
 from tillbridge.order.v1 import events_pb2
+from tillbridge.order.v1 import fulfillment_pb2 as fpb
 from tillbridge.order.v1 import order_pb2 as pb
 
 PARKED, VOIDED = pb.SALE_STATE_PARKED, pb.SALE_STATE_VOIDED
@@ -190,10 +191,46 @@ async def test_a_sale_that_was_edited_in_the_point_of_sale_is_posted_again(shop:
     assert {one.state for one in await drift_of(shop)} == {HEALED}
 
 
-async def tell(shop: Shop, sale: pb.Sale, quantity: str, units: int) -> None:
+@pytest.mark.rule("ORD-01")
+async def test_a_sale_that_is_closed_in_the_point_of_sale_was_handed_over(shop: Shop) -> None:
+    shop.stock(external_pos=True)
+    await shop.ingest(mugs("A", 2, AWAITING))
+    sale = await in_point_of_sale(shop, await shop.posted("A"))
+    await tell(shop, sale, "2", 20)
+    await tell(shop, sale, "2", 20, pb.SALE_STATE_COMPLETED)  # nobody takes it home unpaid
+    assert await handed_out(shop) == ["NEW"]
+    sale.payments.add(method="Cash", amount=eur(20))
+    sale.payments[0].pay_time.FromSeconds(1_790_000_000)
+    for _ in range(2):
+        await tell(shop, sale, "2", 20, pb.SALE_STATE_COMPLETED)
+    assert await handed_out(shop) == ["FULFILLED"]
+    assert account(await shop.order("A")) == ("2", "0", "2", "0", "0")
+    done = await shop.sale(sale.sale_id)
+    assert (done.state, done.revision) == (pb.SALE_STATE_COMPLETED, sale.revision + 1)
+    await ring_up(shop, sale, "1", units=0)
+    assert account(await shop.order("A")) == ("2", "0", "2", "1", "1")
+    assert await drift_of(shop) == []
+
+
+async def handed_out(shop: Shop) -> list[str]:
+    """How far the fulfillments of the order have got."""
+    return [
+        fpb.FulfillmentState.Name(one.state).removeprefix("FULFILLMENT_STATE_")
+        for one in await shop.fulfillments("A")
+    ]
+
+
+async def tell(
+    shop: Shop,
+    sale: pb.Sale,
+    quantity: str,
+    units: int,
+    state: "pb.SaleState.ValueType" = pb.SALE_STATE_OPEN,
+) -> None:
     """The point of sale tells of a sale that was posted there, with so many mugs."""
     there = pb.Sale()
     there.CopyFrom(sale)
+    there.state = state
     there.lines[0].quantity = quantity
     there.total.CopyFrom(eur(units))
     request = pb.RecordSaleRequest(request_id=request_id(), sale=there, mirrored=True, version=9)

@@ -1,27 +1,44 @@
-"""Returns that are rung up in the outside point of sale, of sales that were posted there from here.
+"""What is done in the outside point of sale with sales that were posted there from here.
 
-There it is how an online order is taken back over the counter: a sale of its own, below zero. Its
-stock and money are in the books of the point of sale already, so here it only goes into the account
-of its order (BEY-13): nobody takes the same back, or gives the same money back, a second time.
+A sale that is closed there was handed over. One that is taken back is a return: a sale of its own,
+below zero. Its stock and money are in the books of the point of sale already, so here it only goes
+into the account of its order (BEY-13): nobody takes the same back, or gives the same money back, a
+second time.
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from services.chassis.values import replace
-from services.order.rules import accounting
+from services.order.rules import accounting, fulfillment, returns
 from services.order.rules.accounting import Part, Refund, RefundOrigin
 from services.order.rules.case import Case
 from services.order.rules.document import Money
+from services.order.rules.fulfillment import ENDED
 from services.order.rules.parts import parts_out
 from services.order.rules.return_sales import paid_nanos, till_return_id
-from services.order.rules.returns import tallied
 from services.order.rules.sale import Sale, SaleState
 
 _COUNTS = frozenset({SaleState.COMPLETED, SaleState.ON_ACCOUNT})
 """States in which a return is one: not while it is put aside, nor once it is void."""
 
 
-def followed(case: Case, told: Sale) -> Case:
+def is_closed(known: Sale, told: Sale) -> bool:
+    """Whether the point of sale has closed a sale that is open here. Nobody takes home there what
+    is not paid.
+    """
+    return known.state is SaleState.OPEN and told.state is SaleState.COMPLETED and told.paid
+
+
+def handed_over(case: Case, now: datetime) -> Case:
+    """The case with all handed over that was left to be."""
+    for one in case.fulfillments:
+        if one.state not in ENDED:
+            case = returns.handled(case, one, fulfillment.completed(one, now))
+    return case
+
+
+def taken_back(case: Case, told: Sale) -> Case:
     """The case with a return as the point of sale has it: as it is now, in place of what was known
     of it. What does not fit the order's account is left out; see `unaccounted`.
 
@@ -55,7 +72,7 @@ def followed(case: Case, told: Sale) -> Case:
     if before is None:
         refunds = (*refunds, refund)
     accounts = accounting.book(accounts, parts)
-    return tallied(replace(case, order=replace(order, accounts=accounts, refunds=refunds)))
+    return returns.tallied(replace(case, order=replace(order, accounts=accounts, refunds=refunds)))
 
 
 def unaccounted(case: Case, told: Sale) -> dict[str, tuple[int, int]]:
@@ -70,13 +87,13 @@ def unaccounted(case: Case, told: Sale) -> dict[str, tuple[int, int]]:
         for part in refund.parts if refund.refund_id == refund_id else ():
             booked[part.item_id] = booked.get(part.item_id, 0) + part.quantity
     said: dict[str, int] = {}
-    for item_id, _, quantity in _taken_back(told):
+    for item_id, _, quantity in _lines_back(told):
         said[item_id] = said.get(item_id, 0) + quantity
     found = {item_id: (booked.get(item_id, 0), quantity) for item_id, quantity in said.items()}
     return {item_id: both for item_id, both in found.items() if both[0] != both[1]}
 
 
-def _taken_back(told: Sale) -> Iterator[tuple[str, str, int]]:
+def _lines_back(told: Sale) -> Iterator[tuple[str, str, int]]:
     """Item, outlet and quantity of what a return takes back; what it sells in exchange is new."""
     for line in told.lines:
         if line.quantity < 0:
@@ -88,7 +105,7 @@ def _parts(case: Case, told: Sale) -> Iterator[Part]:
     item.
     """
     out = list(parts_out(case))
-    for item_id, outlet_id, quantity in _taken_back(told):
+    for item_id, outlet_id, quantity in _lines_back(told):
         missing = quantity
         for index, part in enumerate(out):
             taken = min(missing, part.quantity) if part.item_id == item_id else 0
