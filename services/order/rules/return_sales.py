@@ -22,15 +22,14 @@ from services.order.rules.sale import (
     derived,
 )
 
+CANCEL_ID = "cancel"
+"""Id of the return of what was not handed over when its order was canceled."""
+_TILL = "till/"
+
 
 def return_key(key: OrderKey, refund_id: str) -> SaleKey:
     """The return sale of a refund."""
     return SaleKey(key.merchant_id, derived(*key, "refund", refund_id))
-
-
-CANCEL_ID = "cancel"
-"""Id of the return of what was not handed over when its order was canceled."""
-_TILL = "till/"
 
 
 def till_return_id(sale_id: str) -> str:

@@ -199,23 +199,22 @@ class _Counter:
             for sale in self._sold.values()
             if (key := _order_key(sale)) and (sale.key in returned or sale.state is SaleState.OPEN)
         }
-        self._cases = Cases(transaction, found) if found else None
+        self._cases = Cases(transaction, found)
         self._misfits: dict[OrderKey, Sequence[Difference]] = {}
 
     def hand_over(self, echoes: Sequence[tuple[Sale, Sale]]) -> None:
         """Notes as handed over what was closed there."""
         for known, told in echoes:
-            key = _order_key(known)
-            if self._cases and key in self._cases.going and over_the_counter.is_closed(known, told):
-                case = self._cases.going[key]
-                self._cases.going[key] = over_the_counter.handed_over(case, self._transaction.now)
+            key, going = _order_key(known), self._cases.going
+            if key in going and over_the_counter.is_closed(known, told):
+                going[key] = over_the_counter.handed_over(going[key], self._transaction.now)
 
     def take_back(self, told: Sequence[Sale]) -> None:
         """Books returns into the accounts of their orders (BEY-13)."""
         for sale in told:
             sold = self._sold.get(SaleKey(sale.key.merchant_id, sale.return_for))
             key = _order_key(sold) if sold and sale.mirrored else None
-            if self._cases and key in self._cases.going:
+            if key in self._cases.going:
                 case = over_the_counter.taken_back(self._cases.going[key], sale)
                 self._cases.going[key] = case
                 if found := drift.misfit(over_the_counter.unaccounted(case, sale)):
@@ -223,9 +222,8 @@ class _Counter:
 
     def save(self) -> None:
         """Saves what became of the orders, and what does not fit their accounts."""
-        if self._cases:
-            self._cases.save()
-            note_found(self._transaction, self._misfits)
+        self._cases.save()
+        note_found(self._transaction, self._misfits)
 
 
 def _order_key(sale: Sale) -> OrderKey | None:
