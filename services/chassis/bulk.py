@@ -3,7 +3,9 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import psycopg
@@ -34,14 +36,15 @@ from services.chassis.driver import (
     execute,
     failed,
     is_pipeline,
+    map_column,
     together,
     written_for,
 )
 
 COPY_MIN = 200
 """From so many new rows on, PostgreSQL's COPY is faster than one statement with a list a column."""
-MANY = 50
-"""Rows that one statement writes to SQLite, where there are so many."""
+MANY = (50, 10)
+"""Rows that one statement writes to SQLite, where there are so many; the rest goes one by one."""
 ARRAYS_MAX = 10_000
 """So many rows at most go to PostgreSQL in one statement."""
 
@@ -81,8 +84,8 @@ class Bulk:
     converted: Sequence[tuple[int, Callable[[Any], Any]]]
     order: Sequence[int] = ()
     """What SQLite has to get of a row, by position; empty: all of it, as it is."""
-    many: str = ""
-    """The same statement for SQLite with `MANY` rows."""
+    many: bool = False
+    """Whether SQLite may get `MANY` rows in one statement."""
     lists: Sequence[Callable[[Sequence[Any]], str]] = ()
     """For PostgreSQL: what makes one parameter of each column."""
     arrays: str = ""
@@ -107,21 +110,34 @@ class Bulk:
         return int(execute(connection, "executemany", self.text, named).rowcount)
 
     def _run_positions(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> int:
-        """Writes the rows to SQLite, for which many in one statement are a sixth less work."""
-        columns = converted(self.converted, rows)
-        if self.order:
-            columns = [columns[index] for index in self.order]
-        whole = len(rows) // MANY * MANY if self.many else 0
-        written, width = 0, len(columns)
-        values: list[Any] = [None] * (MANY * width)
-        for at in range(0, whole, MANY):
-            for index, column in enumerate(columns):
-                values[index::width] = column[at : at + MANY]
-            written += execute(connection, "execute", self.many, values).rowcount
-        if whole < len(rows):
-            rest = list(zip(*(column[whole:] for column in columns), strict=True))
-            written += execute(connection, "executemany", self.text, rest).rowcount
+        """Writes the rows to SQLite: many in one statement are a sixth less work, and what is the
+        same in all of them is bound once.
+        """
+        width = len(self.names)
+        values = list(chain.from_iterable(rows))
+        for index, convert in self.converted:
+            values[index::width] = map_column(values[index::width], convert)
+        at = written = 0
+        for many in MANY if self.many and len(rows) >= MANY[-1] else ():
+            while (len(rows) - at) >= many:
+                part = values[at * width : (at + many) * width]
+                written += self._run_many(connection, part, many)
+                at += many
+        if at < len(rows):
+            rest = zip(*[iter(values[at * width :])] * width, strict=True)
+            given = list(map(itemgetter(*self.order), rest) if self.order else rest)
+            written += execute(connection, "executemany", self.text, given).rowcount
         return written
+
+    def _run_many(self, connection: Connection, values: list[Any], count: int) -> int:
+        width = len(self.names)
+        columns = [values[index::width] for index in range(width)]
+        shared = tuple(column.count(column[0]) == count for column in columns)
+        own = [column for column, is_shared in zip(columns, shared, strict=True) if not is_shared]
+        given = [column[0] for column, is_shared in zip(columns, shared, strict=True) if is_shared]
+        given += chain.from_iterable(zip(*own, strict=True))
+        text = _many_rows(self.text, shared, count)
+        return int(execute(connection, "execute", text, given).rowcount)
 
     def count(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> int:
         """Writes the rows by arrays; waits for how many were written."""
@@ -249,12 +265,8 @@ def writing(
         names = tuple(types)
         order = [names.index(name) for name in compiled.positiontup]
         plain = order == list(range(len(names)))
-        text = str(compiled)
-        one = f"({', '.join('?' * len(names))})"
-        many = (
-            "" if conflict and conflict.decided_on else text.replace(one, ", ".join([one] * MANY))
-        )
-        return Bulk(names, text, _indexed(on, types), () if plain else order, many)
+        converted = _indexed(on, types)
+        return Bulk(names, str(compiled), converted, () if plain else order, plain)
     one = _resolved(postgresql.insert(table), table, columns, conflict)
     new = _unnested(types)
     whole = postgresql.insert(table).from_select(
@@ -268,6 +280,19 @@ def writing(
         arrays=str(_resolved(whole, table, columns, conflict).compile(dialect=dialect)),
         copy="" if conflict else f"COPY {table.name} ({named}) FROM STDIN",
     )
+
+
+@lru_cache(maxsize=1000)
+def _many_rows(text: str, shared: tuple[bool, ...], count: int) -> str:
+    """An insertion of one row into SQLite as one of so many, whose first parameters are the columns
+    that are the `shared` ones.
+    """
+    first = iter(range(1, len(shared) + 1))
+    numbers = [next(first) if is_shared else 0 for is_shared in shared]
+    own = iter(range(next(first, len(shared) + 1), count * len(shared) + 1))
+    rows = [", ".join([f"?{number or next(own)}" for number in numbers]) for _ in range(count)]
+    one = f"({', '.join('?' * len(shared))})"
+    return text.replace(one, ", ".join([f"({row})" for row in rows]), 1)
 
 
 def _postgres(

@@ -81,11 +81,11 @@ def converted(
     """The columns of the rows, these converted."""
     columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
     for index, convert in converts:
-        columns[index] = _converted(columns[index], convert)
+        columns[index] = map_column(columns[index], convert)
     return columns
 
 
-def _converted(column: Sequence[Any], convert: Callable[[Any], Any]) -> Sequence[Any]:
+def map_column(column: Sequence[Any], convert: Callable[[Any], Any]) -> Sequence[Any]:
     """A column converted; the rows of a group often have the same in it, such as its time."""
     first = column[0]
     if column.count(first) == len(column):

@@ -41,6 +41,12 @@ LOCKED_S_MAX = 10.0
 log SQLite refuses one at once, though told to wait.
 """
 
+pysqlite3.dbapi2.register_adapter(type(None), {}.get)
+pysqlite3.dbapi2.register_adapter(bool, int)
+"""NULL and truth values as they are. Where it is not told so, the driver first asks each of them
+whether it can adapt itself, which takes longer than writing a column.
+"""
+
 IDLE_S = 1.0
 """A connection that was used a shorter time ago is not asked whether it is still there."""
 

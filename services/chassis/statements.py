@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, repeat
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     BindParameter,
@@ -36,6 +36,7 @@ from services.chassis.bulk import Conflict, replacing, texts, updating, writing
 from services.chassis.driver import bound, converting, errors, execute, failed, written_for
 
 Rows = Sequence[Mapping[str, Any]]
+T = TypeVar("T")
 
 LISTED_MAX = 256
 """So many keys at most are parameters of their own on SQLite, which finds its way in JSON for more:
@@ -70,7 +71,7 @@ class Keys(list[Any]):
 
     def __init__(self, found: Iterable[Any] = ()) -> None:
         super().__init__(found)
-        self.written: dict[Callable[[Any], str], str] = {}
+        self.written: dict[Callable[[Any], Any], Any] = {}
         """By what has written them."""
 
 
@@ -82,14 +83,13 @@ def _key_json(found: Sequence[Sequence[str]]) -> str:
     return _written(found, json.dumps)
 
 
-def _written(
-    found: Sequence[Sequence[str]], write: Callable[[Sequence[Sequence[str]]], str]
-) -> str:
+def _written(found: Sequence[Sequence[str]], write: Callable[[Sequence[Sequence[str]]], T]) -> T:
     if not isinstance(found, Keys):
         return write(found)
     if write not in found.written:
         found.written[write] = write(found)
-    return found.written[write]
+    written: T = found.written[write]
+    return written
 
 
 def _columns_in_a_row(found: Sequence[Sequence[str]]) -> str:
@@ -102,6 +102,31 @@ def _last_json(found: Sequence[Sequence[str]]) -> str:
 
 def _last_column(found: Sequence[Sequence[str]]) -> str:
     return texts([key[-1] for key in found])
+
+
+def _same(found: Sequence[Sequence[str]]) -> int:
+    """How many of the first columns, but for the last one, are the same in all keys."""
+    first, last = found[0], len(found[0]) - 1
+    for index in range(last):
+        column = [key[index] for key in found]
+        if column.count(first[index]) < len(column):
+            return index
+    return last
+
+
+def _parameters(found: Sequence[Sequence[str]]) -> tuple[int, int, Sequence[str]]:
+    """For SQLite: how many of the first columns are the same in all keys, and how many keys are
+    parameters of their own; none are where all are JSON. Then the parameters.
+    """
+    same = _written(found, _same)
+    listed = list(found[0][:same])
+    if len(found) > LISTED_MAX:
+        one = same == len(found[0]) - 1
+        return same, 0, [*listed, _written(found, _last_json if one else json.dumps)]
+    count = _round(len(found))
+    own = [key[same:] for key in found] if same else found
+    spare = repeat(own[-1], count - len(found))
+    return same, count, [*listed, *chain.from_iterable(chain(own, spare))]
 
 
 def keys(name: str = "keys") -> BindParameter[Sequence[Sequence[str]]]:
@@ -195,25 +220,18 @@ class _Ask:
         found = values[self.listed] if self.listed else ()
         if not found:
             return self._as_it_is(values)
-        same = _same(found)
         if self.positions:
-            return self._listed(found, same, values)
-        return self._last(found, values) if same == len(found[0]) - 1 else self._as_it_is(values)
+            return self._listed(found, values)
+        one = _written(found, _same) == len(found[0]) - 1
+        return self._last(found, values) if one else self._as_it_is(values)
 
     def _as_it_is(self, values: dict[str, Any]) -> tuple[str, Any]:
         whole = self._whole(values)
         return self.text, [whole[name] for name in self.positions] if self.positions else whole
 
-    def _listed(self, found: Any, same: int, values: dict[str, Any]) -> tuple[str, Any]:
+    def _listed(self, found: Any, values: dict[str, Any]) -> tuple[str, Any]:
         """For SQLite: with each key as parameters, or all as JSON."""
-        listed: list[Any] = list(found[0][:same])
-        count = _round(len(found)) if len(found) <= LISTED_MAX else 0
-        if count:
-            own = [key[same:] for key in found] if same else found
-            listed.extend(chain(*own, *repeat(own[-1], count - len(own))))
-        else:
-            one = same == len(found[0]) - 1
-            listed.append(_written(found, _last_json if one else json.dumps))
+        same, count, listed = _written(found, _parameters)
         del values[self.listed]
         whole = self._whole(values)
         parameters: list[Any] = []
@@ -287,15 +305,6 @@ def _round(count: int) -> int:
     statements.
     """
     return 1 << (count - 1).bit_length() if count < 16 else -(-count // 16) * 16
-
-
-def _same(found: Sequence[Sequence[str]]) -> int:
-    """How many of the first columns, but for the last one, are the same in all keys."""
-    first, last = found[0], len(found[0]) - 1
-    for index in range(last):
-        if any(key[index] != first[index] for key in found):
-            return index
-    return last
 
 
 @lru_cache(maxsize=1000)
@@ -389,7 +398,8 @@ class StaleError(Exception):
 def save_decided(
     connection: Connection,
     table: Table,
-    rows: Rows,
+    rows: Sequence[tuple[Any, ...]],
+    columns: Sequence[str],
     decided_on: Sequence[str],
     *,
     keep: Iterable[str] = (),
@@ -400,8 +410,9 @@ def save_decided(
     Args:
         connection: where to.
         table: the table.
-        rows: the rows; beside their columns they have, as `was_NAME`, what each column of
+        rows: the rows, tuples of `columns`; behind these they have what each column of
             `decided_on` was when they were loaded; None in those that were not there.
+        columns: see `rows`.
         decided_on: columns that must still be as they were; one of them at least is never NULL.
         keep: columns that are not replaced.
 
@@ -410,32 +421,26 @@ def save_decided(
     """
     if not rows:
         return
-    columns = tuple(name for name in rows[0] if not name.startswith("was_"))
+    names, conflict = tuple(columns), Conflict(frozenset(keep), None, tuple(decided_on))
     if connection.dialect.name == "postgresql":
-        _save_at_once(connection, table, rows, columns, tuple(decided_on), frozenset(keep))
-        return
-    conflict = Conflict(frozenset(keep), None, tuple(decided_on))
-    bulk = writing(connection.dialect, table, columns, conflict)
-    if bulk.run(connection, list(map(itemgetter(*bulk.names), rows))) < len(rows):
+        _save_at_once(connection, table, rows, names, conflict)
+    elif writing(connection.dialect, table, names, conflict).run(connection, rows) < len(rows):
         raise StaleError(f"{table.name}: not what was decided on")
 
 
-def _save_at_once(  # noqa: PLR0917  (as save_decided)
+def _save_at_once(
     connection: Connection,
     table: Table,
-    rows: Rows,
+    rows: Sequence[tuple[Any, ...]],
     columns: tuple[str, ...],
-    decided_on: tuple[str, ...],
-    keep: frozenset[str],
+    conflict: Conflict,
 ) -> None:
     """Saves what was decided by two statements: of new rows, and of those that were there."""
-    was = itemgetter(*(f"was_{name}" for name in decided_on), f"was_{decided_on[0]}")
-    nothing = (None,) * (len(decided_on) + 1)
-    new = [row for row in rows if was(row) == nothing]
-    append(connection, table, list(map(itemgetter(*columns), new)), columns)
-    known = rows if not new else [row for row in rows if was(row) != nothing]
+    width, nothing = len(columns), (None,) * len(conflict.decided_on)
+    new = [row[:width] for row in rows if row[width:] == nothing]
+    append(connection, table, new, columns)
+    known = rows if not new else [row for row in rows if row[width:] != nothing]
     if known:
-        replace = replacing(connection.dialect, table, columns, decided_on, keep)
-        values = list(map(itemgetter(*replace.names), known))
-        if replace.count(connection, values) < len(known):
+        replace = replacing(connection.dialect, table, columns, conflict.decided_on, conflict.keep)
+        if replace.count(connection, known) < len(known):
             raise StaleError(f"{table.name}: not what was decided on")

@@ -100,12 +100,15 @@ def test_what_is_upserted_replaces_what_was_there(
         assert stored(connection) == [*kept, *rows(count, note="new")[count // 2 :]]
 
 
-def decided(before: Sequence[dict[str, Any] | None], **after: Any) -> list[dict[str, Any]]:
+def decided(before: Sequence[dict[str, Any] | None], **after: Any) -> list[tuple[Any, ...]]:
     """What was decided on these rows, with what they were; None where there was none."""
     return [
-        row | after | {"was_second": known["second"] if known else None}
+        (*(row | after).values(), known["second"] if known else None)
         for row, known in zip(rows(len(before)), before, strict=True)
     ]
+
+
+COLUMNS = tuple(rows(1)[0])
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -116,7 +119,7 @@ def test_what_was_decided_is_saved_while_it_still_is_what_was_decided_on(
     before = [*known, *([None] * (count - count // 2))]
     with engine.begin() as connection:
         append(connection, THINGS, known)
-        save_decided(connection, THINGS, decided(before, note="decided"), ["second"])
+        save_decided(connection, THINGS, decided(before, note="decided"), COLUMNS, ["second"])
         assert stored(connection) == rows(count, note="decided")
 
 
@@ -127,7 +130,9 @@ def test_what_was_decided_on_something_else_is_not_saved(engine: Engine, count: 
         changed = rows(count)[-1] | {"second": 7}
         upsert(connection, THINGS, [changed])
         with pytest.raises(StaleError):
-            save_decided(connection, THINGS, decided(rows(count), note="stale"), ["second"])
+            save_decided(
+                connection, THINGS, decided(rows(count), note="stale"), COLUMNS, ["second"]
+            )
 
 
 _FOUND = Lookup(

@@ -205,6 +205,31 @@ async def on_hand(shop: Shop, as_of: datetime | None = None) -> list[str]:
     return found
 
 
+@pytest.mark.rule("BEY-01")
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+async def test_levels_of_a_past_time_are_listed_page_by_page(shop: Shop, size: int) -> None:
+    await shop.open()
+    items = [f"item-{number}" for number in range(6)]
+    await shop.learn(*items)
+    for item_id in items[1::2]:
+        await shop.count(item_id, HARBOUR, "3")
+        await shop.count(item_id, MAIN, "2")
+    then = datetime.now(UTC)
+    for item_id in items:  # of which the list of that time knows nothing
+        await shop.count(item_id, MAIN, "9")
+    request = inventory_pb2.ListStockLevelsRequest(as_of_time=wire.time(then), page_size=size)
+    found: list[tuple[str, str, str]] = []
+    while True:
+        page = await shop.stock.ListStockLevels(request, metadata=metadata())
+        assert len(page.levels) <= size
+        found += [(one.item_id, one.outlet_id, one.on_hand) for one in page.levels]
+        request.page_token = page.next_page_token
+        if not request.page_token:
+            break
+    expected = [(item_id, *one) for item_id in items[1::2] for one in ((HARBOUR, "3"), (MAIN, "2"))]
+    assert expected == found
+
+
 async def test_a_time_that_there_is_not_is_refused(shop: Shop) -> None:
     await shop.open()
     request = inventory_pb2.ListStockLevelsRequest()

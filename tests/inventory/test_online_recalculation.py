@@ -121,7 +121,7 @@ def test_all_at_once_is_as_one_by_one(database_url: str, tmp_path: Path) -> None
                 connection, MERCHANT, Feed(made, general), ITEMS[seed]
             )
             changes = online_store.recalculate(connection, MERCHANT, Feed(made, general))
-            online_store.save_changes(connection, MERCHANT, CHANNEL, changes, NOON)
+            online_store.save_changes(connection, {(MERCHANT, CHANNEL): changes}, NOON)
             kept = online_store.load_online(connection, MERCHANT, CHANNEL, ITEMS)
         feed = Feed(made, buffers)
         for item_id in ITEMS:

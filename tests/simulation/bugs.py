@@ -65,13 +65,14 @@ def stale_read() -> Iterator[None]:
 def _save_whatever(
     connection: Connection,
     table: Table,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[tuple[Any, ...]],
+    columns: Sequence[str],
     _decided_on: Sequence[str],
     *,
     keep: Sequence[str] = (),
 ) -> None:
-    kept = [{name: row[name] for name in row if not name.startswith("was_")} for row in rows]
-    statements.upsert(connection, table, kept, keep=keep)
+    kept = [row[: len(columns)] for row in rows]
+    statements.upsert(connection, table, kept, columns, keep=keep)
 
 
 @contextmanager

@@ -1,10 +1,10 @@
 """Recalculating what a channel may sell, when the channel is what changes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from services.chassis.database import Transaction
 from services.inventory.rules.channels import Channel, listen
-from services.inventory.rules.online import Feed, Impact, outlets_left
+from services.inventory.rules.online import Change, Feed, Impact, outlets_left
 from services.inventory.store import buffers as buffer_store
 from services.inventory.store import channels as channel_store
 from services.inventory.store import online as online_store
@@ -47,11 +47,17 @@ def change_channel(
         channel_store.update_channel(connection, merchant, after)
         left = set(before.connected_outlet_ids) - set(after.connected_outlet_ids)
         tell_channel(transaction, merchant, after, disconnected=sorted(left))
-    channel_id = after.channel_id
-    online_store.save_changes(connection, merchant, channel_id, impact.changes, transaction.now)
-    told = wire.changes_told(channel_id, impact.changes)
-    transaction.emit_all(merchant, told, channel_id)
+    keep_figures(transaction, {(merchant, after.channel_id): impact.changes})
     return after, impact
+
+
+def keep_figures(
+    transaction: Transaction, changes: Mapping[tuple[str, str], Sequence[Change]]
+) -> None:
+    """Saves figures that are different now, given by (merchant, channel), and tells of them."""
+    online_store.save_changes(transaction.connection, changes, transaction.now)
+    for (merchant, channel_id), found in changes.items():
+        transaction.emit_all(merchant, wire.changes_told(channel_id, found), channel_id)
 
 
 def tell_channel(

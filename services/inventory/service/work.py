@@ -12,9 +12,10 @@ from services.chassis.errors import DomainError, invalid
 from services.chassis.statements import Keys
 from services.inventory.rules import incidents, stock
 from services.inventory.rules.channels import heard_every
-from services.inventory.rules.online import Feed, Online, heard_time
+from services.inventory.rules.online import Change, Feed, Online, heard_time
 from services.inventory.rules.reservations import Reservation
 from services.inventory.rules.stock import Cause, Count, Draft, Item, Level
+from services.inventory.service.figures import keep_figures
 from services.inventory.store import buffers as buffer_store
 from services.inventory.store import channels as channel_store
 from services.inventory.store import incidents as incident_store
@@ -23,7 +24,6 @@ from services.inventory.store import reservations as reservation_store
 from services.inventory.store import stock as stock_store
 from services.inventory.store.stock import Changes, PlaceKey
 from services.inventory.store.tables import FigureKey
-from services.inventory.wire import online as wire
 
 
 class Work:
@@ -230,22 +230,28 @@ class Work:
         fed = list(self._fed())
         if not fed:
             return
-        connection = self._transaction.connection
-        keys = [(merchant, feed.channel.channel_id, item_id) for merchant, feed, item_id in fed]
-        known = online_store.load_figures(connection, keys)
-        figures = []
-        for key, (merchant, feed, item_id) in zip(keys, fed, strict=True):
-            before = known.get(key)
-            was, version = (before.quantity, before.version) if before else (0, 0)
-            quantity = feed.figure(item_id, self._stocks[merchant].levels)
-            if quantity != was or key in self._told_again:
-                figure = Online(key[1], item_id, quantity, version + 1, self._transaction.now)
-                figures.append((merchant, figure))
-        online_store.save_figures(connection, figures)
-        for merchant, figure in figures:
-            self._tell(merchant, figure)
+        keys = [
+            (merchant, feed.channel.channel_id, item_id)
+            for merchant, feed, item_ids in fed
+            for item_id in item_ids
+        ]
+        known = online_store.load_versions(self._transaction.connection, keys)
+        changes: dict[tuple[str, str], list[Change]] = {}
+        for merchant, feed, item_ids in fed:
+            stock, of = self._stocks[merchant], (merchant, feed.channel.channel_id)
+            found = changes[of] = []
+            for item_id in item_ids:
+                key = (*of, item_id)
+                before, version = known.get(key, (0, 0))
+                after = feed.figure(item_id, stock.levels)
+                if after != before or key in self._told_again:
+                    item = stock.items[item_id]
+                    found.append(
+                        Change(item_id, before, after, version + 1, item.tracked, item.deleted)
+                    )
+        keep_figures(self._transaction, changes)
 
-    def _fed(self) -> Iterator[tuple[str, Feed, str]]:
+    def _fed(self) -> Iterator[tuple[str, Feed, Sequence[str]]]:
         """By merchant and channel, the items whose figures may be different: those that changed at
         an outlet that feeds it. No change reaches a channel whose figures stand still (INV-11).
         """
@@ -261,12 +267,19 @@ class Work:
                     continue
                 connected = channel.connected_outlet_ids
                 again = {key[2] for key in self._told_again if key[1] == channel.channel_id}
-                for item_id in dict.fromkeys(
-                    item_id
-                    for item_id, outlet_id in changed
-                    if outlet_id in connected or item_id in again
-                ):
-                    yield merchant, feed, item_id
+                yield (
+                    merchant,
+                    feed,
+                    list(
+                        dict.fromkeys(
+                            [
+                                item_id
+                                for item_id, outlet_id in changed
+                                if outlet_id in connected or item_id in again
+                            ]
+                        )
+                    ),
+                )
 
     def _save_heard(self) -> None:
         """Notes which outlets were heard of, unless that was noted a moment ago: an outlet's row
@@ -283,17 +296,6 @@ class Work:
                 due.append((merchant, outlet_id))
         if due:
             channel_store.save_heard(self._transaction.connection, due, now)
-
-    def _tell(self, merchant: str, figure: Online) -> None:
-        item = self._stocks[merchant].items[figure.item_id]
-        if item.deleted:
-            return
-        self._transaction.emit(
-            merchant,
-            f"item/{figure.item_id}",
-            wire.online_stock_changed(figure, tracked=item.tracked),
-            figure.channel_id,
-        )
 
 
 class ReservationWork(Work):

@@ -1,6 +1,6 @@
 """Figures: what is kept of what each channel may sell, and what they would be now."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from operator import itemgetter
 from typing import Any
@@ -24,6 +24,7 @@ from sqlalchemy import (
     true,
 )
 
+from services.chassis.plumbing import batches
 from services.chassis.statements import Lookup, among, keys, upsert
 from services.inventory.rules.online import (
     Change,
@@ -58,6 +59,13 @@ connection while a million events are made.
 _FIGURE = ("merchant_id", "channel_id", "item_id", "quantity", "version", "update_time")
 _LOAD_FIGURES = Lookup(
     select(*(ONLINE.c[name] for name in _FIGURE)).where(
+        among(keys(), ONLINE.c.merchant_id, ONLINE.c.channel_id, ONLINE.c.item_id)
+    )
+)
+
+
+_LOAD_VERSIONS = Lookup(
+    select(*(ONLINE.c[name] for name in _FIGURE[:-1])).where(
         among(keys(), ONLINE.c.merchant_id, ONLINE.c.channel_id, ONLINE.c.item_id)
     )
 )
@@ -131,29 +139,25 @@ def list_figures(  # noqa: PLR0917  (a channel's list, and where in it)
     ]
 
 
-def save_figures(connection: Connection, figures: Sequence[tuple[str, Online]]) -> None:
-    """Keeps new figures, each given with its merchant."""
-    rows = [
-        (merchant, one.channel_id, one.item_id, one.quantity, one.version, one.update_time)
-        for merchant, one in figures
-    ]
-    upsert(connection, ONLINE, rows, _FIGURE, distinct=True)
+def load_versions(
+    connection: Connection, wanted: Sequence[FigureKey]
+) -> dict[FigureKey, tuple[int, int]]:
+    """Quantity and version of figures, of any merchants and channels, by key."""
+    rows = _LOAD_VERSIONS.rows(connection, keys=wanted)
+    return {(row[0], row[1], row[2]): (row[3], row[4]) for row in rows}
 
 
 def save_changes(
-    connection: Connection,
-    merchant: str,
-    channel_id: str,
-    changes: Sequence[Change],
-    now: datetime,
+    connection: Connection, changes: Mapping[tuple[str, str], Sequence[Change]], now: datetime
 ) -> None:
-    """Keeps the figures of a recalculation."""
-    for begin in range(0, len(changes), SAVED_AT_ONCE):
-        rows = [
-            (merchant, channel_id, change.item_id, change.after, change.version, now)
-            for change in changes[begin : begin + SAVED_AT_ONCE]
-        ]
-        upsert(connection, ONLINE, rows, _FIGURE, distinct=True)
+    """Keeps figures that are different now, given by (merchant, channel)."""
+    rows = [
+        (*of, change.item_id, change.after, change.version, now)
+        for of, found in changes.items()
+        for change in found
+    ]
+    for some in batches(rows, SAVED_AT_ONCE):
+        upsert(connection, ONLINE, some, _FIGURE, distinct=True)
 
 
 def recalculate(

@@ -122,6 +122,13 @@ def load_reservations(
     return found
 
 
+_SAVED = (
+    *("merchant_id", "reservation_id", "channel_id", "cause", "state", "create_time"),
+    *("expire_time", "explanation"),
+)
+_DECIDED_ON = ("state", "expire_time")
+
+
 def save_reservations(
     connection: Connection,
     reservations: Mapping[tuple[str, str], Reservation],
@@ -138,20 +145,19 @@ def save_reservations(
     for key, reservation in reservations.items():
         was = before.get(key)
         rows.append(
-            {
-                "merchant_id": key[0],
-                "reservation_id": key[1],
-                "channel_id": reservation.channel_id,
-                "cause": reservation.cause,
-                "state": int(reservation.state),
-                "create_time": create_time,
-                "expire_time": reservation.expire_time,
-                "explanation": reservation.explanation,
-                "was_state": int(was.state) if was else None,
-                "was_expire_time": was.expire_time if was else None,
-            }
+            (
+                *key,
+                reservation.channel_id,
+                reservation.cause,
+                int(reservation.state),
+                create_time,
+                reservation.expire_time,
+                reservation.explanation,
+                int(was.state) if was else None,
+                was.expire_time if was else None,
+            )
         )
-    save_decided(connection, RESERVATIONS, rows, ("state", "expire_time"), keep=["create_time"])
+    save_decided(connection, RESERVATIONS, rows, _SAVED, _DECIDED_ON, keep=["create_time"])
 
 
 _DUE = Lookup(

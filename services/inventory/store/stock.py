@@ -40,6 +40,7 @@ from services.inventory.store.reservations import (
 )
 from services.inventory.store.tables import (
     HOLDS,
+    IS_DELTA,
     LEVELS,
     MOVEMENTS,
     OUTLETS,
@@ -197,7 +198,7 @@ _LOAD_DELTAS = select(
     MOVEMENTS.c.quantity,
 ).where(
     among(keys(), MOVEMENTS.c.merchant_id, MOVEMENTS.c.item_id, MOVEMENTS.c.outlet_id),
-    MOVEMENTS.c.kind.not_in([int(Kind.COUNT), int(Kind.CORRECTION)]),
+    IS_DELTA,
     MOVEMENTS.c.observe_time >= bindparam("since", type_=UtcTime),
 )
 
@@ -278,6 +279,21 @@ def list_levels(
     return [Level(*row) for row in rows]
 
 
+_MOVED_UNTIL = Lookup(
+    select(
+        MOVEMENTS.c.item_id,
+        MOVEMENTS.c.outlet_id,
+        func.sum(MOVEMENTS.c.quantity),
+        func.max(MOVEMENTS.c.observe_time, type_=UtcTime),
+    )
+    .where(
+        among(keys(), MOVEMENTS.c.merchant_id, MOVEMENTS.c.item_id),
+        MOVEMENTS.c.record_time <= bindparam("as_of", type_=UtcTime),
+    )
+    .group_by(MOVEMENTS.c.item_id, MOVEMENTS.c.outlet_id)
+)
+
+
 def list_levels_as_of(  # noqa: PLR0917  (a list, and a time)
     connection: Connection,
     merchant: str,
@@ -289,27 +305,21 @@ def list_levels_as_of(  # noqa: PLR0917  (a list, and a time)
     """What was on hand as of a time, by what was recorded until then (BEY-01): the sums of the
     ledger's rows. Else as `list_levels`; places where nothing was recorded yet are left out.
     """
-    table = MOVEMENTS.c
-    outlet_id, item_id = filters
-    rows = connection.execute(
-        select(
-            table.item_id,
-            table.outlet_id,
-            func.sum(table.quantity),
-            func.max(table.observe_time, type_=UtcTime),
-        )
-        .where(
-            table.merchant_id == merchant,
-            table.outlet_id == outlet_id if outlet_id else true(),
-            table.item_id == item_id if item_id else true(),
-            tuple_(table.item_id, table.outlet_id) > after,
-            table.record_time <= as_of,
-        )
-        .group_by(table.item_id, table.outlet_id)
-        .order_by(table.item_id, table.outlet_id)
-        .limit(limit)
-    )
-    return [Level(row[0], row[1], int(row[2]), observe_time=row[3]) for row in rows]
+    found: list[Level] = []
+    while len(found) < limit:
+        known = list_levels(connection, merchant, filters, after, limit)
+        wanted = [(merchant, item_id) for item_id in dict.fromkeys(one.item_id for one in known)]
+        moved = {
+            row[:2]: row[2:] for row in _MOVED_UNTIL.rows(connection, keys=wanted, as_of=as_of)
+        }
+        for level in known:
+            after = place = (level.item_id, level.outlet_id)
+            if place in moved:
+                on_hand, observe_time = moved[place]
+                found.append(Level(*place, int(on_hand), observe_time=observe_time))
+        if len(known) < limit:
+            break
+    return found[:limit]
 
 
 def save(connection: Connection, changes: Changes) -> None:
@@ -321,10 +331,11 @@ def save(connection: Connection, changes: Changes) -> None:
     Raises:
         StaleError: somebody else has changed one of them; the transaction has to run again.
     """
+    before = changes.before
     levels = [
-        _level_row(merchant, level, changes.before[merchant, item_id, outlet_id])
-        for (merchant, item_id, outlet_id), level in sorted(changes.levels.items(), key=_key)
-        if level != changes.before[merchant, item_id, outlet_id]
+        _level_row(key[0], level, before[key])
+        for key, level in sorted(changes.levels.items(), key=_key)
+        if level != before[key]
     ]
     forget_holds(connection, changes.moved)
     with together(connection):
@@ -333,8 +344,7 @@ def save(connection: Connection, changes: Changes) -> None:
         save_reservations(
             connection, changes.reservations, changes.reservations_before, create_time=changes.now
         )
-        decided_on = ("on_hand", "reserved", "version", "in_transit")
-        save_decided(connection, LEVELS, levels, decided_on)
+        save_decided(connection, LEVELS, levels, _SAVED, _DECIDED_ON)
     save_holds(connection, changes.posted, changes.ended)
 
 
@@ -342,19 +352,19 @@ def _key(row: tuple[PlaceKey, Level]) -> PlaceKey:
     return row[0]
 
 
-def _level_row(merchant: str, level: Level, before: Level | None) -> dict[str, Any]:
-    return {
-        "merchant_id": merchant,
-        "item_id": level.item_id,
-        "outlet_id": level.outlet_id,
-        "on_hand": level.on_hand,
-        "reserved": level.reserved,
-        "version": level.version,
-        "observe_time": level.observe_time,
-        "in_transit": level.in_transit,
-        "count_time": level.count_time,
-        "was_on_hand": before.on_hand if before else None,
-        "was_reserved": before.reserved if before else None,
-        "was_version": before.version if before else None,
-        "was_in_transit": before.in_transit if before else None,
-    }
+_SAVED = (
+    *("merchant_id", "item_id", "outlet_id", "on_hand", "reserved", "version", "in_transit"),
+    *("observe_time", "count_time"),
+)
+_DECIDED_ON = ("on_hand", "reserved", "version", "in_transit")
+
+
+def _level_row(merchant: str, level: Level, before: Level | None) -> tuple[Any, ...]:
+    row = (
+        *(merchant, level.item_id, level.outlet_id),
+        *(level.on_hand, level.reserved, level.version, level.in_transit),
+        *(level.observe_time, level.count_time),
+    )
+    if before is None:
+        return (*row, None, None, None, None)
+    return (*row, before.on_hand, before.reserved, before.version, before.in_transit)

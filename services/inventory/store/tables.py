@@ -20,6 +20,13 @@ changed for the first time moves to another page, and all indexes have to learn 
 """
 
 
+IS_DELTA = text("kind NOT IN (1, 10)")
+"""Of a movement: whether it has added or taken something. What a count or a correction has found is
+most of what a ledger has, and nobody looks for it by time: an index of all would be a page more
+that each count has to write.
+"""
+
+
 class Base(SQLModel, registry=registry(metadata=MetaData(naming_convention=NAMING))):
     """A row of this context; its tables live in metadata of their own."""
 
@@ -167,7 +174,12 @@ class MovementRow(Base, table=True):
     __tablename__ = "movements"
     __table_args__ = (
         Index(None, "merchant_id", "item_id", "movement_id"),
-        Index(None, "merchant_id", "item_id", "outlet_id", "record_time"),
+        Index(
+            "ix_movements_deltas",
+            *("merchant_id", "item_id", "outlet_id", "observe_time"),
+            sqlite_where=IS_DELTA,
+            postgresql_where=IS_DELTA,
+        ),
     )
 
     movement_id: int | None = Field(default=None, primary_key=True, sa_type=Serial)

@@ -92,17 +92,9 @@ def counts(request: pb.RecordCountsRequest, now: datetime) -> list[Count]:
     """The counts of a call."""
     found = []
     for told in request.counts:
-        when = moment(told, now)
-        found.append(
-            Count(
-                told.item_id,
-                told.outlet_id,
-                quantity(told.quantity),
-                told.version,
-                when,
-                timed=when < now,
-            )
-        )
+        when = moment(told, now) if told.HasField("observe_time") else now
+        place = (told.item_id, told.outlet_id)
+        found.append(Count(*place, quantity(told.quantity), told.version, when, when < now))
     return found
 
 
