@@ -80,7 +80,9 @@ class SharedReads:
         self._reading = None
 
     def _run(self, calls: Sequence[Call[Any, Any]], connection: Connection) -> None:
-        self._handler(connection, calls)
-        for call in calls:
+        valid = [call for call in calls if call.read()]
+        if valid:
+            self._handler(connection, valid)
+        for call in valid:
             if call.answer is None and call.error is None:
                 raise RuntimeError("a call was left without an answer")

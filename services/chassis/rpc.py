@@ -18,7 +18,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
@@ -26,14 +26,15 @@ from google.protobuf.message_factory import GetMessageClass
 from sqlalchemy import Connection
 
 from services.chassis.auth import Caller
-from services.chassis.database import Call, Database, Transaction
+from services.chassis.checks import parse
+from services.chassis.database import Call, Database, Transaction, Unread
 from services.chassis.driver import execute
 from services.chassis.errors import DomainError
 from services.chassis.reads import SharedReads
 from tillbridge.options.v1 import options_pb2
 
 Method = TypeVar("Method", bound=Callable[..., Any])
-Run = Callable[[Caller, Message, float], Awaitable[bytes]]
+Run = Callable[[Caller, bytes, float], Awaitable[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,9 @@ class Rpc:
     roles: frozenset[int]
     any_merchant: bool
     run: Run | None
-    """Answers a unary call: (caller, request, deadline by time.monotonic()) -> answer."""
+    """Answers a unary call: (caller, request as it came, deadline by time.monotonic()) -> answer;
+    raises DomainError.
+    """
     stream: Callable[[Caller, Message], Any] | None
     """Answers a streaming call."""
 
@@ -110,12 +113,13 @@ def _rpc(contract: MethodDescriptor, service: object, database: Database) -> Rpc
         missing = "roles" if method is not None else "implementation"
         raise TypeError(f"{contract.full_name} has no {missing}")
     streaming = contract.server_streaming
+    request = GetMessageClass(contract.input_type)
     return Rpc(
         path=f"/{contract.containing_service.full_name}/{contract.name}",
-        request=GetMessageClass(contract.input_type),
+        request=request,
         roles=roles,
         any_merchant=getattr(method, "any_merchant", False),
-        run=None if streaming else _bind(contract.full_name, method, database),
+        run=None if streaming else _Bound(contract.full_name, method, request, database).run(),
         stream=method if streaming else None,
     )
 
@@ -125,43 +129,63 @@ def _roles(contract: MethodDescriptor) -> frozenset[int]:
     return frozenset(contract.GetOptions().Extensions[options_pb2.roles])
 
 
-def _bind(name: str, method: Callable[..., Any], database: Database) -> Run:
-    """A method as a coroutine from caller and request to the answer's bytes."""
-    kind = getattr(method, "kind", "")
-    if kind == "query_together":
-        shared = SharedReads(
-            database, lambda connection, calls: method(View(connection, ""), calls)
-        )
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """A method, and how a call of it becomes the bytes of an answer: one way for each mark."""
 
-        async def run_together(caller: Caller, request: Message, deadline_s: float) -> bytes:
-            return await shared.ask(Call(caller, request, deadline_s))
+    name: str
+    method: Callable[..., Any]
+    request: type[Message]
+    database: Database
 
-        return run_together
+    def run(self) -> Run:
+        """The way of its mark."""
+        ways = {
+            "command": self._command,
+            "command_each": self._command_each,
+            "query": self._query,
+            "query_together": self._query_together(),
+        }
+        return ways.get(getattr(self.method, "kind", ""), self._plain)
 
-    async def run_command(caller: Caller, request: Message, deadline_s: float) -> bytes:
-        return await database.write(name, method, Call(caller, request, deadline_s))
+    def _unread(self, caller: Caller, body: bytes, deadline_s: float) -> Call[Any, Any]:
+        return Call(caller, cast("Any", Unread(self.request, body)), deadline_s)
 
-    def one_by_one(transaction: Transaction, calls: Sequence[Call[Any, Any]]) -> None:
+    async def _command(self, caller: Caller, body: bytes, deadline_s: float) -> bytes:
+        call = self._unread(caller, body, deadline_s)
+        return await self.database.write(self.name, self.method, call)
+
+    async def _command_each(self, caller: Caller, body: bytes, deadline_s: float) -> bytes:
+        call = self._unread(caller, body, deadline_s)
+        return await self.database.write(self.name, self._one_by_one, call)
+
+    def _one_by_one(self, transaction: Transaction, calls: Sequence[Call[Any, Any]]) -> None:
         for call in calls:
             with call:
-                call.reply(_behind_savepoint(transaction, method, call))
+                call.reply(_behind_savepoint(transaction, self.method, call))
 
-    async def run_each(caller: Caller, request: Message, deadline_s: float) -> bytes:
-        return await database.write(name, one_by_one, Call(caller, request, deadline_s))
+    async def _query(self, caller: Caller, body: bytes, _deadline_s: float) -> bytes:
+        request = parse(self.request, body)
 
-    async def run_query(caller: Caller, request: Message, _deadline_s: float) -> bytes:
         def ask(connection: Connection) -> bytes:
-            answer: Message = method(View(connection, caller.merchant), request)
+            answer: Message = self.method(View(connection, caller.merchant), request)
             return answer.SerializeToString()
 
-        return await database.read(ask)
+        return await self.database.read(ask)
 
-    async def run_plain(caller: Caller, request: Message, _deadline_s: float) -> bytes:
-        answer: Message = await method(caller, request)
+    def _query_together(self) -> Run:
+        shared = SharedReads(
+            self.database, lambda connection, calls: self.method(View(connection, ""), calls)
+        )
+
+        async def run(caller: Caller, body: bytes, deadline_s: float) -> bytes:
+            return await shared.ask(self._unread(caller, body, deadline_s))
+
+        return run
+
+    async def _plain(self, caller: Caller, body: bytes, _deadline_s: float) -> bytes:
+        answer: Message = await self.method(caller, parse(self.request, body))
         return answer.SerializeToString()
-
-    runs = {"command": run_command, "command_each": run_each, "query": run_query}
-    return runs.get(kind, run_plain)
 
 
 def _behind_savepoint(

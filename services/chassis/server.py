@@ -124,7 +124,7 @@ class Server:
                 caller = self._admit(rpc, metadata)
                 merchant = caller.merchant
                 deadline_s = begin + (DEADLINE_DEFAULT_S if left_s is None else left_s)
-                answered = await run(caller, parse(rpc.request, body), deadline_s)
+                answered = await run(caller, body, deadline_s)
                 failpoints.at("answer.ready")
                 return answered
             except asyncio.CancelledError:  # the caller went away, or its deadline has passed

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, MutableMapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from services.chassis import engines
 from services.chassis.auth import Caller
-from services.chassis.database import Call, Calls, Database, Handler, Transaction
+from services.chassis.database import Call, Calls, Database, Handler, Transaction, Unread
 from services.chassis.engines import open_engine
 from services.chassis.errors import DomainError
 from services.chassis.run import _forget
@@ -101,6 +101,25 @@ async def test_a_refused_call_does_not_spoil_its_neighbors(database: Database) -
     assert [await call for call in calls] == [1, "QUANTITY_OUT_OF_RANGE", 3]
     assert counter.groups == [3]
     assert await database.read(effects) == ["r-0", "r-2"]
+
+
+@pytest.mark.parametrize("bad", [b"no message", b"\x0a\x03a\x00b", b"\x12\x00"])
+async def test_requests_are_read_by_the_group_and_a_bad_one_is_refused_alone(
+    database: Database, bad: bytes
+) -> None:
+    counter = Counter()
+    kind = type(message("AddRequest"))
+    first, last = (adding(name).request.SerializeToString() for name in ("r-0", "r-2"))
+    bodies = [first, bad, last]
+    calls: list[Call[Any, Any]] = [Call(SHOP, cast("Any", Unread(kind, body))) for body in bodies]
+    async with one_group(database):
+        answers = [asyncio.ensure_future(outcome(add(database, counter, call))) for call in calls]
+    assert [await answer for answer in answers] == [1, "INVALID_FIELD", 2]
+    assert counter.groups == [2]
+    assert await database.read(effects) == ["r-0", "r-2"]
+    again: Call[Any, Any] = Call(SHOP, cast("Any", Unread(kind, bodies[0])))
+    assert await add(database, counter, again) == 1, "known by its request id, as if read before"
+    assert await outcome(add(database, counter, calls[1])) == "INVALID_FIELD", "and nobody else"
 
 
 async def test_a_bug_in_a_bulk_handler_does_not_spoil_its_neighbors(database: Database) -> None:

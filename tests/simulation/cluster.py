@@ -12,7 +12,6 @@ import grpc
 from services.catalog.service import build as build_catalog
 from services.chassis import status
 from services.chassis.auth import MERCHANT_KEY, Tokens
-from services.chassis.checks import parse
 from services.chassis.client import Identity, Metadata
 from services.chassis.errors import DomainError
 from services.chassis.feed import EventFeed
@@ -157,7 +156,7 @@ class Process:
         if not caller.roles & rpc.roles:
             raise DomainError("ROLE_NOT_ALLOWED", path)
         assert rpc.run
-        return await rpc.run(caller, parse(rpc.request, body), deadline_s)
+        return await rpc.run(caller, body, deadline_s)
 
     def _connect(self, context: Context) -> grpc.aio.Channel:
         return cast("grpc.aio.Channel", Channel(self._cluster, context, self))
