@@ -8,7 +8,6 @@ transaction.
 """
 
 import asyncio
-import hashlib
 import os
 import threading
 import time
@@ -297,11 +296,9 @@ class Database:
     def _write(self, jobs: list[Job]) -> bool:
         """Decides a group for good, answers or errors; tells whether it appended events."""
         metrics.GROUP.observe(len(jobs))
-        jobs = [job for job in jobs if job.call.read()]
+        jobs = [job for job in jobs if job.read()]
         if not jobs:
             return False
-        for job in jobs:
-            _identify(job)
         for attempt in range(TRIES):
             try:
                 return self._commit(jobs, last=attempt == TRIES - 1)
@@ -464,15 +461,6 @@ def _handle(transaction: Transaction, jobs: list[Job]) -> None:
     for job in jobs:
         if job.call.answer is None and job.call.error is None:
             raise RuntimeError(f"{job.name} left a call without an answer")
-
-
-def _identify(job: Job) -> None:
-    """Notes by what the answer is remembered, unless the call has no id or changes nothing."""
-    call = job.call
-    if call.request_id and not getattr(call.request, "validate_only", False):
-        job.key = (call.merchant, job.name, call.request_id)
-        body = call.request.SerializeToString(deterministic=True)
-        job.digest = hashlib.blake2b(body, digest_size=16).digest()
 
 
 def _settle(job: Job, digest: bytes, answer: bytes) -> None:

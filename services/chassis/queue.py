@@ -1,6 +1,7 @@
 """The calls that wait for the writer, and how many of them it takes at a time."""
 
 import asyncio
+import hashlib
 import threading
 from collections import deque
 from dataclasses import dataclass, field
@@ -32,6 +33,19 @@ class Job:
     """What its answer is remembered by: merchant, name and request id."""
     digest: bytes = b""
     """Of its request; empty where no answer is remembered."""
+
+    def read(self) -> bool:
+        """Reads the request, and notes by what its answer is remembered, unless it has no id or
+        changes nothing; returns whether it is valid, else the call has its error.
+        """
+        call = self.call
+        if not call.read():
+            return False
+        if call.request_id and not getattr(call.request, "validate_only", False):
+            self.key = (call.merchant, self.name, call.request_id)
+            body = call.request.SerializeToString(deterministic=True)
+            self.digest = hashlib.blake2b(body, digest_size=16).digest()
+        return True
 
 
 @dataclass(slots=True)
