@@ -183,10 +183,9 @@ class Transaction:
 
         SQLite has one writer at a time anyway.
         """
-        if self.connection.dialect.name != "postgresql":
-            return
-        lock = _LOCK_SHARED if shared else _LOCK
-        lock.ask(self.connection, names=[(name,) for name in sorted(set(names))])
+        wanted = [(name,) for name in sorted(set(names))]
+        if wanted and self.connection.dialect.name == "postgresql":
+            (_LOCK_SHARED if shared else _LOCK).ask(self.connection, names=wanted)
 
 
 class Database:
