@@ -119,7 +119,7 @@ class Bulk:
             values[index::width] = map_column(values[index::width], convert)
         at = written = 0
         for many in MANY if self.many and len(rows) >= MANY[-1] else ():
-            while (len(rows) - at) >= many:
+            while len(rows) - at >= many:
                 part = values[at * width : (at + many) * width]
                 written += self._run_many(connection, part, many)
                 at += many

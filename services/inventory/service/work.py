@@ -238,17 +238,16 @@ class Work:
         known = online_store.load_versions(self._transaction.connection, keys)
         changes: dict[tuple[str, str], list[Change]] = {}
         for merchant, feed, item_ids in fed:
-            stock, of = self._stocks[merchant], (merchant, feed.channel.channel_id)
+            of = (merchant, feed.channel.channel_id)
+            levels, items = self._stocks[merchant].levels, self._stocks[merchant].items
             found = changes[of] = []
             for item_id in item_ids:
                 key = (*of, item_id)
                 before, version = known.get(key, (0, 0))
-                after = feed.figure(item_id, stock.levels)
+                after = feed.figure(item_id, levels)
                 if after != before or key in self._told_again:
-                    item = stock.items[item_id]
-                    found.append(
-                        Change(item_id, before, after, version + 1, item.tracked, item.deleted)
-                    )
+                    kind = (items[item_id].tracked, items[item_id].deleted)
+                    found.append(Change(item_id, before, after, version + 1, *kind))
         keep_figures(self._transaction, changes)
 
     def _fed(self) -> Iterator[tuple[str, Feed, Sequence[str]]]:
@@ -267,19 +266,15 @@ class Work:
                     continue
                 connected = channel.connected_outlet_ids
                 again = {key[2] for key in self._told_again if key[1] == channel.channel_id}
-                yield (
-                    merchant,
-                    feed,
-                    list(
-                        dict.fromkeys(
-                            [
-                                item_id
-                                for item_id, outlet_id in changed
-                                if outlet_id in connected or item_id in again
-                            ]
-                        )
-                    ),
+                concerned = dict.fromkeys(
+                    [
+                        item_id
+                        for item_id, outlet_id in changed
+                        if outlet_id in connected or item_id in again
+                    ]
                 )
+                if concerned:
+                    yield merchant, feed, list(concerned)
 
     def _save_heard(self) -> None:
         """Notes which outlets were heard of, unless that was noted a moment ago: an outlet's row
