@@ -265,8 +265,9 @@ def writing(
         names = tuple(types)
         order = [names.index(name) for name in compiled.positiontup]
         plain = order == list(range(len(names)))
+        many = plain and names == columns  # else there are parameters behind those of the row
         converted = _indexed(on, types)
-        return Bulk(names, str(compiled), converted, () if plain else order, plain)
+        return Bulk(names, str(compiled), converted, () if plain else order, many)
     one = _resolved(postgresql.insert(table), table, columns, conflict)
     new = _unnested(types)
     whole = postgresql.insert(table).from_select(

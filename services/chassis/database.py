@@ -419,6 +419,7 @@ def _run_bare(transaction: Transaction, jobs: list[Job]) -> None:
     except Exception as error:
         if worth_retrying(error):
             raise
+        log.warning("a group failed; each of its calls runs by itself", exc_info=error)
         raise _SpoiledError from error
 
 

@@ -32,7 +32,8 @@ from services.chassis.statements import (
 )
 
 NOON = datetime(2026, 7, 4, 12, tzinfo=UTC)
-COUNTS = [1, 19, 20, 21, 500]
+COUNTS = [1, 9, 10, 11, 59, 60, 61, 199, 200, 201]
+"""Below and above what goes in one statement, on either database."""
 """Around the number of rows from which PostgreSQL gets whole columns."""
 
 THINGS = Table(
@@ -120,6 +121,17 @@ def test_what_was_decided_is_saved_while_it_still_is_what_was_decided_on(
     with engine.begin() as connection:
         append(connection, THINGS, known)
         save_decided(connection, THINGS, decided(before, note="decided"), COLUMNS, ["second"])
+        assert stored(connection) == rows(count, note="decided")
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_it_does_not_matter_in_which_order_columns_are(engine: Engine, count: int) -> None:
+    names = [column.name for column in THINGS.columns]
+    saved = [tuple(row[name] for name in names) for row in rows(count, note="decided")]
+    with engine.begin() as connection:
+        append(connection, THINGS, rows(count))
+        known = [(*row, row[names.index("second")]) for row in saved]
+        save_decided(connection, THINGS, known, names, ["second"])
         assert stored(connection) == rows(count, note="decided")
 
 

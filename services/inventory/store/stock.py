@@ -353,8 +353,8 @@ def _key(row: tuple[PlaceKey, Level]) -> PlaceKey:
 
 
 _SAVED = (
-    *("merchant_id", "item_id", "outlet_id", "on_hand", "reserved", "version", "in_transit"),
-    *("observe_time", "count_time"),
+    *("merchant_id", "item_id", "outlet_id", "on_hand", "reserved", "version", "observe_time"),
+    *("in_transit", "count_time"),
 )
 _DECIDED_ON = ("on_hand", "reserved", "version", "in_transit")
 
@@ -362,8 +362,8 @@ _DECIDED_ON = ("on_hand", "reserved", "version", "in_transit")
 def _level_row(merchant: str, level: Level, before: Level | None) -> tuple[Any, ...]:
     row = (
         *(merchant, level.item_id, level.outlet_id),
-        *(level.on_hand, level.reserved, level.version, level.in_transit),
-        *(level.observe_time, level.count_time),
+        *(level.on_hand, level.reserved, level.version),
+        *(level.observe_time, level.in_transit, level.count_time),
     )
     if before is None:
         return (*row, None, None, None, None)
