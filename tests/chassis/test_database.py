@@ -296,7 +296,8 @@ async def test_a_failing_statement_is_logged_without_its_values(
         await database.apply("fail", fail)
     assert "INSERT INTO nowhere" in str(found.value)
     assert SECRET not in str(found.value)
-    assert [entry["event"] for entry in logged] == ["call failed"]
+    alone = "a group failed; each of its calls runs by itself"
+    assert [entry["event"] for entry in logged] == [alone, "call failed"]
 
 
 async def test_a_call_is_not_begun_after_its_deadline(database: Database) -> None:
