@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import chain
+from itertools import chain, count
 from operator import itemgetter
 from typing import Any
 
@@ -43,8 +43,8 @@ from services.chassis.driver import (
 
 COPY_MIN = 200
 """From so many new rows on, PostgreSQL's COPY is faster than one statement with a list a column."""
-MANY = (50, 10)
-"""Rows that one statement writes to SQLite, where there are so many; the rest goes one by one."""
+MANY = 50
+"""Rows that one statement writes to SQLite, where there are so many."""
 ARRAYS_MAX = 10_000
 """So many rows at most go to PostgreSQL in one statement."""
 
@@ -118,25 +118,23 @@ class Bulk:
         for index, convert in self.converted:
             values[index::width] = map_column(values[index::width], convert)
         at = written = 0
-        for many in MANY if self.many and len(rows) >= MANY[-1] else ():
-            while len(rows) - at >= many:
-                part = values[at * width : (at + many) * width]
-                written += self._run_many(connection, part, many)
-                at += many
+        while self.many and len(rows) - at >= MANY:
+            written += self._run_many(connection, values[at * width : (at + MANY) * width])
+            at += MANY
         if at < len(rows):
             rest = zip(*[iter(values[at * width :])] * width, strict=True)
             given = list(map(itemgetter(*self.order), rest) if self.order else rest)
             written += execute(connection, "executemany", self.text, given).rowcount
         return written
 
-    def _run_many(self, connection: Connection, values: list[Any], count: int) -> int:
+    def _run_many(self, connection: Connection, values: list[Any]) -> int:
         width = len(self.names)
         columns = [values[index::width] for index in range(width)]
-        shared = tuple(column.count(column[0]) == count for column in columns)
+        shared = tuple(column.count(column[0]) == MANY for column in columns)
         own = [column for column, is_shared in zip(columns, shared, strict=True) if not is_shared]
         given = [column[0] for column, is_shared in zip(columns, shared, strict=True) if is_shared]
         given += chain.from_iterable(zip(*own, strict=True))
-        text = _many_rows(self.text, shared, count)
+        text = _many_rows(self.text, shared)
         return int(execute(connection, "execute", text, given).rowcount)
 
     def count(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> int:
@@ -284,15 +282,14 @@ def writing(
 
 
 @lru_cache(maxsize=1000)
-def _many_rows(text: str, shared: tuple[bool, ...], count: int) -> str:
-    """An insertion of one row into SQLite as one of so many, whose first parameters are the columns
-    that are the `shared` ones.
+def _many_rows(text: str, shared: tuple[bool, ...]) -> str:
+    """An insertion of one row into SQLite as one of `MANY`. Its first parameters are what the rows
+    share; then come the other columns, row by row.
     """
-    first = iter(range(1, len(shared) + 1))
-    numbers = [next(first) if is_shared else 0 for is_shared in shared]
-    own = iter(range(next(first, len(shared) + 1), count * len(shared) + 1))
-    rows = [", ".join([f"?{number or next(own)}" for number in numbers]) for _ in range(count)]
     one = f"({', '.join('?' * len(shared))})"
+    numbers = count(1)
+    first = [next(numbers) if is_shared else 0 for is_shared in shared]
+    rows = [", ".join([f"?{number or next(numbers)}" for number in first]) for _ in range(MANY)]
     return text.replace(one, ", ".join([f"({row})" for row in rows]), 1)
 
 

@@ -32,7 +32,7 @@ from services.chassis.statements import (
 )
 
 NOON = datetime(2026, 7, 4, 12, tzinfo=UTC)
-COUNTS = [1, 9, 10, 11, 59, 60, 61, 199, 200, 201]
+COUNTS = [1, 49, 50, 51, 120, 199, 200, 201]
 """Below and above what goes in one statement, on either database."""
 
 THINGS = Table(
