@@ -204,14 +204,22 @@ class Shop:
         await self.call(self.owners.orders.RefundOrder, request)
 
     async def leave(self) -> None:
-        """Harbour is disconnected, where it may be."""
+        """Harbour is disconnected, where it may be, and what goes with it is switched off."""
         if self.profile != "RETAIL_X_ECWID":
+            preview = await self._if_it_leaves()
             await self.connect_outlets("main")
+            off = {method.method_id for method in preview.disabled}
+            await eventually(partial(self._are_off, off), within_s=60)
 
     async def what_if_it_leaves(self) -> str:
         """What would become of the methods if Harbour were disconnected, where it may be."""
         if self.profile == "RETAIL_X_ECWID":
             return "it never feeds the channel"
+        found = await self._if_it_leaves()
+        off = [f"{one.method_id} is switched off" for one in found.disabled]
+        return ", ".join(off + [f"{one.method_id} stays" for one in found.kept])
+
+    async def _if_it_leaves(self) -> shipping_pb2.PreviewShippingMethodsResponse:
         asked = channels_pb2.SetConnectedOutletsRequest(
             channel_id=self.channel_id, outlet_ids=["main"], validate_only=True
         )
@@ -219,9 +227,12 @@ class Shop:
         request = shipping_pb2.PreviewShippingMethodsRequest(
             channel_id=self.channel_id, connected_outlet_ids=then.connected_outlet_ids
         )
-        found = await self.owners.call(self.shipping.PreviewShippingMethods, request)
-        off = [f"{one.method_id} is switched off" for one in found.disabled]
-        return ", ".join(off + [f"{one.method_id} stays" for one in found.kept])
+        return await self.owners.call(self.shipping.PreviewShippingMethods, request)
+
+    async def _are_off(self, method_ids: set[str]) -> bool:
+        request = shipping_pb2.ListShippingMethodsRequest(channel_id=self.channel_id)
+        found = (await self.owners.call(self.shipping.ListShippingMethods, request)).methods
+        return not any(one.enabled for one in found if one.method_id in method_ids)
 
     async def come_back(self) -> None:
         """Harbour is connected again, where it may be."""

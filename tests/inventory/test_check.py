@@ -214,10 +214,13 @@ async def test_levels_of_a_past_time_are_listed_page_by_page(shop: Shop, size: i
     for item_id in items[1::2]:
         await shop.count(item_id, HARBOUR, "3")
         await shop.count(item_id, MAIN, "2")
-    then = datetime.now(UTC)
+    last = await shop.stock.ListMovements(
+        inventory_pb2.ListMovementsRequest(item_id=items[5], page_size=1), metadata=metadata()
+    )
+    then = last.movements[0].record_time
     for item_id in items:  # of which the list of that time knows nothing
         await shop.count(item_id, MAIN, "9")
-    request = inventory_pb2.ListStockLevelsRequest(as_of_time=wire.time(then), page_size=size)
+    request = inventory_pb2.ListStockLevelsRequest(as_of_time=then, page_size=size)
     found: list[tuple[str, str, str]] = []
     while True:
         page = await shop.stock.ListStockLevels(request, metadata=metadata())
