@@ -140,13 +140,15 @@ class _Bound:
 
     def run(self) -> Run:
         """The way of its mark."""
+        kind = getattr(self.method, "kind", "")
+        if kind == "query_together":
+            return self._sharing_reads()
         ways = {
             "command": self._command,
             "command_each": self._command_each,
             "query": self._query,
-            "query_together": self._query_together(),
         }
-        return ways.get(getattr(self.method, "kind", ""), self._plain)
+        return ways.get(kind, self._plain)
 
     def _unread(self, caller: Caller, body: bytes, deadline_s: float) -> Call[Any, Any]:
         return Call(caller, cast("Any", Unread(self.request, body)), deadline_s)
@@ -173,7 +175,7 @@ class _Bound:
 
         return await self.database.read(ask)
 
-    def _query_together(self) -> Run:
+    def _sharing_reads(self) -> Run:
         shared = SharedReads(
             self.database, lambda connection, calls: self.method(View(connection, ""), calls)
         )
