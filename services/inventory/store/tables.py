@@ -8,6 +8,7 @@ from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
 from services.chassis.plumbing import NAMING, Plumbing, Serial, UtcTime
+from services.inventory.rules.stock import Kind
 
 _BY_KEY: dict[str, Any] = {"sqlite_with_rowid": False}
 """SQLite keeps the rows themselves by their key, with what belongs together side by side, instead
@@ -20,7 +21,7 @@ changed for the first time moves to another page, and all indexes have to learn 
 """
 
 
-IS_DELTA = text("kind NOT IN (1, 10)")
+IS_DELTA = text(f"kind NOT IN ({Kind.COUNT:d}, {Kind.CORRECTION:d})")
 """Of a movement: whether it has added or taken something. What a count or a correction has found is
 most of what a ledger has, and nobody looks for it by time: an index of all would be a page more
 that each count has to write.
