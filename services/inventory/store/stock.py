@@ -306,8 +306,9 @@ def list_levels_as_of(  # noqa: PLR0917  (a list, and a time)
     ledger's rows. Else as `list_levels`; places where nothing was recorded yet are left out.
     """
     found: list[Level] = []
-    while len(found) < limit:
-        known = list_levels(connection, merchant, filters, after, limit)
+    while len(found) < limit and (
+        known := list_levels(connection, merchant, filters, after, limit)
+    ):
         wanted = [(merchant, item_id) for item_id in dict.fromkeys(one.item_id for one in known)]
         moved = {
             row[:2]: row[2:] for row in _MOVED_UNTIL.rows(connection, keys=wanted, as_of=as_of)
@@ -317,8 +318,6 @@ def list_levels_as_of(  # noqa: PLR0917  (a list, and a time)
             if place in moved:
                 on_hand, observe_time = moved[place]
                 found.append(Level(*place, int(on_hand), observe_time=observe_time))
-        if len(known) < limit:
-            break
     return found[:limit]
 
 
