@@ -52,6 +52,11 @@ async def shop_open(tmp_path: Path) -> AsyncIterator[Installation]:
         await eventually(has_listings, WITHIN_S)
         await installed.sell_online(MUG, TEE)
         await seen(installed, MUG, 17)
+
+        async def has_tees() -> bool:
+            return await installed.in_store(TEE) is not None
+
+        await eventually(has_tees, WITHIN_S)
         yield installed
 
 
