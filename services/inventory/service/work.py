@@ -235,7 +235,7 @@ class Work:
             for merchant, feed, item_ids in fed
             for item_id in item_ids
         ]
-        known = online_store.load_versions(self._transaction.connection, keys)
+        known = online_store.load_figures(self._transaction.connection, keys)
         changes: dict[tuple[str, str], list[Change]] = {}
         for merchant, feed, item_ids in fed:
             of = (merchant, feed.channel.channel_id)
@@ -243,7 +243,8 @@ class Work:
             found = changes[of] = []
             for item_id in item_ids:
                 key = (*of, item_id)
-                before, version = known.get(key, (0, 0))
+                kept = known.get(key)
+                before, version = (kept.quantity, kept.version) if kept else (0, 0)
                 after = feed.figure(item_id, levels)
                 if after != before or key in self._told_again:
                     kind = (items[item_id].tracked, items[item_id].deleted)

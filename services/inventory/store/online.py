@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from operator import itemgetter
 from typing import Any
 
@@ -24,7 +25,6 @@ from sqlalchemy import (
     true,
 )
 
-from services.chassis.plumbing import batches
 from services.chassis.statements import Lookup, among, keys, upsert
 from services.inventory.rules.online import (
     Change,
@@ -59,13 +59,6 @@ connection while a million events are made.
 _FIGURE = ("merchant_id", "channel_id", "item_id", "quantity", "version", "update_time")
 _LOAD_FIGURES = Lookup(
     select(*(ONLINE.c[name] for name in _FIGURE)).where(
-        among(keys(), ONLINE.c.merchant_id, ONLINE.c.channel_id, ONLINE.c.item_id)
-    )
-)
-
-
-_LOAD_VERSIONS = Lookup(
-    select(*(ONLINE.c[name] for name in _FIGURE[:-1])).where(
         among(keys(), ONLINE.c.merchant_id, ONLINE.c.channel_id, ONLINE.c.item_id)
     )
 )
@@ -139,24 +132,16 @@ def list_figures(  # noqa: PLR0917  (a channel's list, and where in it)
     ]
 
 
-def load_versions(
-    connection: Connection, wanted: Sequence[FigureKey]
-) -> dict[FigureKey, tuple[int, int]]:
-    """Quantity and version of figures, of any merchants and channels, by key."""
-    rows = _LOAD_VERSIONS.rows(connection, keys=wanted)
-    return {(row[0], row[1], row[2]): (row[3], row[4]) for row in rows}
-
-
 def save_changes(
     connection: Connection, changes: Mapping[tuple[str, str], Sequence[Change]], now: datetime
 ) -> None:
     """Keeps figures that are different now, given by (merchant, channel)."""
-    rows = [
+    rows = (
         (*of, change.item_id, change.after, change.version, now)
         for of, found in changes.items()
         for change in found
-    ]
-    for some in batches(rows, SAVED_AT_ONCE):
+    )
+    while some := list(islice(rows, SAVED_AT_ONCE)):  # there may be a million
         upsert(connection, ONLINE, some, _FIGURE, distinct=True)
 
 

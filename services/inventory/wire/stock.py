@@ -92,7 +92,7 @@ def counts(request: pb.RecordCountsRequest, now: datetime) -> list[Count]:
     """The counts of a call."""
     found = []
     for told in request.counts:
-        when = moment(told, now) if told.HasField("observe_time") else now
+        when = moment(told, now)
         place = (told.item_id, told.outlet_id)
         found.append(Count(*place, quantity(told.quantity), told.version, when, when < now))
     return found
