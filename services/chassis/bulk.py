@@ -37,7 +37,6 @@ from services.chassis.driver import (
     failed,
     is_pipeline,
     map_column,
-    together,
     written_for,
 )
 
@@ -100,9 +99,7 @@ class Bulk:
         if self.copy and len(rows) >= COPY_MIN and not is_pipeline(connection):
             return self._run_copy(connection, rows)
         if self.arrays and distinct:
-            parts = range(0, len(rows), ARRAYS_MAX)
-            done = [self._run_arrays(connection, rows[at : at + ARRAYS_MAX]) for at in parts]
-            return sum(cursor.rowcount for cursor in done)
+            return self.run_arrays(connection, rows)()
         if not self.arrays:
             return self._run_positions(connection, rows)
         values = converting(self.converted, rows)
@@ -137,16 +134,13 @@ class Bulk:
         text = _many_rows(self.text, shared)
         return int(execute(connection, "execute", text, given).rowcount)
 
-    def count(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> int:
-        """Writes the rows by arrays; waits for how many were written."""
-        written = 0
-        for at in range(0, len(rows), ARRAYS_MAX):
-            cursor = self._run_arrays(connection, rows[at : at + ARRAYS_MAX])
-            if is_pipeline(connection):
-                with together(connection):
-                    pass
-            written += cursor.rowcount
-        return written
+    def run_arrays(
+        self, connection: Connection, rows: Sequence[Sequence[Any]]
+    ) -> Callable[[], int]:
+        """Writes the rows by arrays; returns what tells how many were, once that is answered."""
+        parts = range(0, len(rows), ARRAYS_MAX)
+        done = [self._run_arrays(connection, rows[at : at + ARRAYS_MAX]) for at in parts]
+        return lambda: sum(cursor.rowcount for cursor in done)
 
     def _run_copy(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> int:
         values = converting(self.converted, rows)

@@ -32,7 +32,7 @@ from services.chassis import failpoints, metrics
 from services.chassis.auth import Caller
 from services.chassis.checks import parse
 from services.chassis.clocks import ServerClock
-from services.chassis.driver import together
+from services.chassis.driver import commit, together
 from services.chassis.engines import Writing, open_engine
 from services.chassis.errors import DomainError
 from services.chassis.failures import is_taken, out_of_order, unavailable, worth_retrying
@@ -356,14 +356,15 @@ class Database:
             failpoints.at("commit.handled")
             done = [job for kind in kinds.values() for job in kind]
             known = self._look_again(connection, done)
+            for job, first in repeats.items():
+                _repeat(job, first)
             with together(connection):
                 self._remember(transaction, [job for job in done if job not in known])
                 failpoints.at("commit.remembered")
                 if transaction.events:
                     self.plumbing.append(connection, transaction.events)
-            for job, first in repeats.items():
-                _repeat(job, first)
-            failpoints.at("commit.ready")
+                failpoints.at("commit.ready")
+                commit(connection)
         failpoints.at("commit.done")
         return bool(transaction.events)
 

@@ -13,20 +13,44 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
+_CHECKS = "checks of what is together"
+
 
 @contextmanager
 def together(connection: Connection) -> Iterator[None]:
     """Lets PostgreSQL begin with each of the statements of this module that are in the block before
-    those in front of it are answered. Statements of SQLAlchemy's must not be in it.
+    those in front of it are answered; at its end all are. Of blocks in each other, the outermost
+    is what waits. Statements of SQLAlchemy's must not be in it.
     """
-    if connection.dialect.name != "postgresql":
+    if connection.dialect.name != "postgresql" or is_pipeline(connection):
         yield
         return
+    checks = connection.info[_CHECKS] = []
     try:
         with driver(connection).pipeline():
             yield
     except errors(connection) as error:
         raise failed(connection, "together", error) from error
+    for check in checks:
+        check()
+
+
+def when_answered(connection: Connection, check: Callable[[], None]) -> None:
+    """Runs a check of what a statement has done on PostgreSQL: now, or at the end of `together`."""
+    if is_pipeline(connection):
+        connection.info[_CHECKS].append(check)
+    else:
+        check()
+
+
+def commit(connection: Connection) -> None:
+    """Commits, as the last of what is `together`, on PostgreSQL; SQLAlchemy has nothing left to
+    commit then. Elsewhere that is what commits.
+    """
+    if connection.dialect.name == "postgresql":
+        if connection.info[_CHECKS]:
+            raise RuntimeError("what is to be checked cannot be together with the commit")
+        driver(connection).execute("COMMIT", prepare=False)
 
 
 def driver(connection: Connection) -> Any:

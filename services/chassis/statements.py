@@ -33,7 +33,15 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 from services.chassis.bulk import Conflict, replacing, texts, updating, writing
-from services.chassis.driver import bound, converting, errors, execute, failed, written_for
+from services.chassis.driver import (
+    bound,
+    converting,
+    errors,
+    execute,
+    failed,
+    when_answered,
+    written_for,
+)
 
 Rows = Sequence[Mapping[str, Any]]
 T = TypeVar("T")
@@ -418,13 +426,20 @@ def save_decided(
 
     Raises:
         StaleError: one of them is not; whoever runs the transaction undoes it, and runs it again.
+            Where this is `together` with more, it is raised at the end of that.
     """
     if not rows:
         return
     names, conflict = tuple(columns), Conflict(frozenset(keep), None, tuple(decided_on))
     if connection.dialect.name == "postgresql":
         _save_at_once(connection, table, rows, names, conflict)
-    elif writing(connection.dialect, table, names, conflict).run(connection, rows) < len(rows):
+    else:
+        saved = writing(connection.dialect, table, names, conflict).run(connection, rows)
+        _check_decided(table, saved, len(rows))
+
+
+def _check_decided(table: Table, saved: int, decided: int) -> None:
+    if saved < decided:
         raise StaleError(f"{table.name}: not what was decided on")
 
 
@@ -442,5 +457,5 @@ def _save_at_once(
     known = rows if not new else [row for row in rows if row[width:] != nothing]
     if known:
         replace = replacing(connection.dialect, table, columns, conflict.decided_on, conflict.keep)
-        if replace.count(connection, known) < len(known):
-            raise StaleError(f"{table.name}: not what was decided on")
+        replaced = replace.run_arrays(connection, known)
+        when_answered(connection, lambda: _check_decided(table, replaced(), len(known)))

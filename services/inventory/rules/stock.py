@@ -15,7 +15,7 @@ The order of arrival decides, since there is nothing else, only where some count
 with a version and others with a time alone: three can each be newer than the next, in a circle.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -179,6 +179,8 @@ class Stock:
     """The levels that were changed, as they were."""
     heard: dict[str, datetime | None] = field(default_factory=dict)
     """When it was last noted that something was told of each outlet."""
+    holding: Collection[str] = frozenset()
+    """The outlets where counts are held (BEY-10)."""
 
     def draft(self) -> "Draft":
         """An empty set of changes on top of what is known."""

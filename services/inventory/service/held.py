@@ -31,7 +31,11 @@ class Gate:
         connection = transaction.connection
         outlets = _emptied_maybe(work, counts)
         transaction.lock(f"breaker/{merchant}/{outlet_id}" for merchant, outlet_id in outlets)
-        places = [(merchant, told.item_id, told.outlet_id) for merchant, told in counts]
+        places = [
+            (merchant, told.item_id, told.outlet_id)
+            for merchant, told in counts
+            if told.outlet_id in work.holding(merchant)
+        ]
         return cls(
             transaction,
             HeldCounts(held_store.held_at(connection, places)),

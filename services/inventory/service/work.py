@@ -1,6 +1,6 @@
 """A group of calls being decided: what all commands on stock have in common."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -25,6 +25,9 @@ from services.inventory.store import stock as stock_store
 from services.inventory.store.stock import Changes, PlaceKey
 from services.inventory.store.tables import FigureKey
 
+Fed = tuple[str, Feed, Sequence[str]]
+"""A merchant, a channel with what feeds it, and items of it."""
+
 
 class Work:
     """A group of calls being decided: what they are decided from, and what they change."""
@@ -44,7 +47,8 @@ class Work:
             channel_store.lock_channels(transaction, merchants, shared=True)
             channels = channel_store.ask_channels(connection, merchants)
             buffers = buffer_store.ask_buffers(connection, keys)
-            self._stocks = stock_store.load_stock(connection, keys, merchants)
+            asked = stock_store.ask_stock(connection, keys, merchants)
+        self._stocks = stock_store.read_stock(asked, merchants)
         kept_back = buffer_store.read_buffers(buffers)
         self._feeds = {
             merchant: [
@@ -118,6 +122,10 @@ class Work:
         """The merchant's levels, as the calls before have left them."""
         return self._stocks[merchant].levels
 
+    def holding(self, merchant: str) -> Collection[str]:
+        """The merchant's outlets where counts are held (BEY-10)."""
+        return self._stocks[merchant].holding
+
     def await_deltas(self, counts: Iterable[tuple[str, Count]]) -> None:
         """Loads what was added and taken since these counts, each with its merchant, as far as they
         come behind it.
@@ -169,9 +177,15 @@ class Work:
 
     def save(self) -> None:
         """Saves everything, and tells which figures of which channels are different."""
-        stock_store.save(self._transaction.connection, self.changes)
+        connection = self._transaction.connection
+        reservation_store.forget_holds(connection, self.changes.moved)
+        fed = list(self._fed())
+        with together(connection):
+            stock_store.save(connection, self.changes)
+            rows = online_store.ask_figures(connection, _figure_keys(fed)) if fed else ()
+        figures = online_store.read_figures(rows)
         self._save_incidents()
-        self._save_figures()
+        self._save_figures(fed, figures)
         self._save_heard()
 
     def _save_incidents(self) -> None:
@@ -226,16 +240,7 @@ class Work:
         begun = incidents.begin(key[1:], cause, now, uuid4().hex, may_pass=may_pass)
         return replace(begun, sold=incidents.sold_more((), sold))
 
-    def _save_figures(self) -> None:
-        fed = list(self._fed())
-        if not fed:
-            return
-        keys = [
-            (merchant, feed.channel.channel_id, item_id)
-            for merchant, feed, item_ids in fed
-            for item_id in item_ids
-        ]
-        known = online_store.load_figures(self._transaction.connection, keys)
+    def _save_figures(self, fed: Sequence[Fed], known: Mapping[FigureKey, Online]) -> None:
         changes: dict[tuple[str, str], list[Change]] = {}
         for merchant, feed, item_ids in fed:
             of = (merchant, feed.channel.channel_id)
@@ -251,7 +256,7 @@ class Work:
                     found.append(Change(item_id, before, after, version + 1, *kind))
         keep_figures(self._transaction, changes)
 
-    def _fed(self) -> Iterator[tuple[str, Feed, Sequence[str]]]:
+    def _fed(self) -> Iterator[Fed]:
         """By merchant and channel, the items whose figures may be different: those that changed at
         an outlet that feeds it. No change reaches a channel whose figures stand still (INV-11).
         """
@@ -334,6 +339,14 @@ class ReservationWork(Work):
         self.changes.reservations_before.setdefault(key, self._reservations[key][0])
         self.changes.reservations[key] = reservation
         self._reservations[key] = (reservation, list(holds))
+
+
+def _figure_keys(fed: Iterable[Fed]) -> list[FigureKey]:
+    return [
+        (merchant, feed.channel.channel_id, item_id)
+        for merchant, feed, item_ids in fed
+        for item_id in item_ids
+    ]
 
 
 def not_zero(quantity: int, given: str) -> int:

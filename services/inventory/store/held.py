@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, bindparam, delete, func, literal_column, select
 
 from services.chassis.plumbing import UtcTime
-from services.chassis.statements import Lookup, among, keys, upsert
+from services.chassis.statements import among, keys, upsert
 from services.inventory.rules.breaker import WINDOW, Breaker, OutletKey
 from services.inventory.rules.held import Held
 from services.inventory.rules.stock import Count
@@ -16,16 +16,13 @@ from services.inventory.store.tables import BREAKERS, EMPTIED_ITEMS, HELD_COUNTS
 
 _h, _e, _l, _i, _b = HELD_COUNTS.c, EMPTIED_ITEMS.c, LEVELS.c, ITEMS.c, BREAKERS.c
 
-_ANY = Lookup(select(_h.merchant_id).where(among(keys(), _h.merchant_id)).limit(1))
 _AT = select(HELD_COUNTS).where(among(keys(), _h.merchant_id, _h.item_id, _h.outlet_id))
 _FORGET = delete(HELD_COUNTS).where(among(keys(), _h.merchant_id, _h.item_id, _h.outlet_id))
 
 
 def held_at(connection: Connection, places: Collection[PlaceKey]) -> dict[PlaceKey, Held]:
     """What waits at these places."""
-    # Hardly ever does anything wait, and to look for each place would take longer than this.
-    merchants = {place[:1] for place in places}
-    if not places or not _ANY.rows(connection, keys=sorted(merchants)):
+    if not places:
         return {}
     rows = connection.execute(_AT, {"keys": list(set(places))})
     return {(row.merchant_id, row.item_id, row.outlet_id): _held(row) for row in rows}

@@ -1,6 +1,6 @@
 """Figures: what is kept of what each channel may sell, and what they would be now."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from operator import itemgetter
@@ -66,7 +66,16 @@ _LOAD_FIGURES = Lookup(
 
 def load_figures(connection: Connection, wanted: Sequence[FigureKey]) -> dict[FigureKey, Online]:
     """What is kept of figures, of any merchants and channels, by key."""
-    rows = _LOAD_FIGURES.rows(connection, keys=wanted)
+    return read_figures(ask_figures(connection, wanted))
+
+
+def ask_figures(connection: Connection, wanted: Sequence[FigureKey]) -> Iterator[Any]:
+    """What `load_figures` tells, as rows."""
+    return _LOAD_FIGURES.ask(connection, keys=wanted)
+
+
+def read_figures(rows: Iterable[Any]) -> dict[FigureKey, Online]:
+    """As `load_figures`, from what `ask_figures` gave."""
     return {(row[0], row[1], row[2]): Online(*row[1:]) for row in rows}
 
 

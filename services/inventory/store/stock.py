@@ -1,20 +1,20 @@
 """Loading stock in bulk, and saving what was decided."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Connection,
     bindparam,
     func,
+    literal_column,
     select,
     true,
     tuple_,
 )
 
-from services.chassis.driver import together
 from services.chassis.plumbing import UtcTime
 from services.chassis.statements import Lookup, among, append, keys, save_decided
 from services.inventory.rules.reservations import Reservation
@@ -22,6 +22,7 @@ from services.inventory.rules.stock import (
     Cause,
     Draft,
     Entry,
+    Hold,
     Item,
     Kind,
     Level,
@@ -32,13 +33,13 @@ from services.inventory.rules.stock import (
 )
 from services.inventory.store.items import lock_items
 from services.inventory.store.reservations import (
-    forget_holds,
     hold_key,
     load_posted,
     save_holds,
     save_reservations,
 )
 from services.inventory.store.tables import (
+    HELD_COUNTS,
     HOLDS,
     IS_DELTA,
     LEVELS,
@@ -126,39 +127,69 @@ class Changes:
         return found
 
 
+_HOLDS_COUNT = (
+    select(literal_column("1"))
+    .where(
+        HELD_COUNTS.c.merchant_id == OUTLETS.c.merchant_id,
+        HELD_COUNTS.c.outlet_id == OUTLETS.c.outlet_id,
+    )
+    .limit(literal_column("1"))
+    .scalar_subquery()
+)
+"""Whether any is held there: the first that is found. For an EXISTS, PostgreSQL may read all."""
 _LOAD_OUTLETS = Lookup(
-    select(OUTLETS.c.merchant_id, OUTLETS.c.outlet_id, OUTLETS.c.heard_time).where(
+    select(OUTLETS.c.merchant_id, OUTLETS.c.outlet_id, OUTLETS.c.heard_time, _HOLDS_COUNT).where(
         among(keys(), OUTLETS.c.merchant_id)
     )
 )
 
 
-def load_stock(
-    connection: Connection, wanted: Sequence[ItemKey], merchants: Sequence[str]
-) -> dict[str, Stock]:
-    """What decisions about these items are made from, by merchant: a handful of statements,
-    however many items.
+class Asked(NamedTuple):
+    """What stock is made of, as rows."""
+
+    items: Iterable[tuple[ItemKey, Item]]
+    outlets: Iterable[Any]
+    levels: Iterable[tuple[str, Level]]
+    posted: Iterable[tuple[str, Hold]]
+
+
+def ask_stock(connection: Connection, wanted: Sequence[ItemKey], merchants: Sequence[str]) -> Asked:
+    """What decisions about these items are made from: a handful of statements, however many items.
+    The items are held against others until the end of the transaction.
     """
+    return Asked(
+        lock_items(connection, wanted),
+        _LOAD_OUTLETS.ask(connection, keys=[(merchant,) for merchant in merchants]),
+        load_levels(connection, wanted),
+        load_posted(connection, wanted),
+    )
+
+
+def read_stock(asked: Asked, merchants: Sequence[str]) -> dict[str, Stock]:
+    """The same by merchant, from what `ask_stock` gave."""
     items: dict[str, dict[str, Item]] = {merchant: {} for merchant in merchants}
-    outlets: dict[str, dict[str, datetime | None]] = {merchant: {} for merchant in merchants}
-    with together(connection):
-        locked = lock_items(connection, wanted)
-        known = _LOAD_OUTLETS.ask(connection, keys=[(merchant,) for merchant in merchants])
-        levels = load_levels(connection, wanted)
-        posted = load_posted(connection, wanted)
-    for (merchant, item_id), item in locked:
+    for (merchant, item_id), item in asked.items:
         items[merchant][item_id] = item
-    for merchant, outlet_id, heard_time in known:
-        outlets[merchant][outlet_id] = heard_time
+    heard: dict[str, dict[str, datetime | None]] = {merchant: {} for merchant in merchants}
+    holding: dict[str, set[str]] = {merchant: set() for merchant in merchants}
+    for merchant, outlet_id, heard_time, holds_count in asked.outlets:
+        heard[merchant][outlet_id] = heard_time
+        if holds_count:
+            holding[merchant].add(outlet_id)
     stocks = {
         merchant: Stock(
-            items[merchant], frozenset(outlets[merchant]), {}, {}, heard=outlets[merchant]
+            items[merchant],
+            frozenset(heard[merchant]),
+            {},
+            {},
+            heard=heard[merchant],
+            holding=holding[merchant],
         )
         for merchant in merchants
     }
-    for merchant, level in levels:
+    for merchant, level in asked.levels:
         stocks[merchant].levels[level.item_id, level.outlet_id] = level
-    for merchant, hold in posted:
+    for merchant, hold in asked.posted:
         place: Place = (hold.item_id, hold.outlet_id)
         waiting = stocks[merchant].posted
         waiting[place] = (*waiting.get(place, ()), hold)
@@ -336,14 +367,12 @@ def save(connection: Connection, changes: Changes) -> None:
         for key, level in sorted(changes.levels.items(), key=_key)
         if level != before[key]
     ]
-    forget_holds(connection, changes.moved)
-    with together(connection):
-        append(connection, MOVEMENTS, changes.movements, _MOVEMENT)
-        append(connection, HOLDS, changes.held)
-        save_reservations(
-            connection, changes.reservations, changes.reservations_before, create_time=changes.now
-        )
-        save_decided(connection, LEVELS, levels, _SAVED, _DECIDED_ON)
+    append(connection, MOVEMENTS, changes.movements, _MOVEMENT)
+    append(connection, HOLDS, changes.held)
+    save_reservations(
+        connection, changes.reservations, changes.reservations_before, create_time=changes.now
+    )
+    save_decided(connection, LEVELS, levels, _SAVED, _DECIDED_ON)
     save_holds(connection, changes.posted, changes.ended)
 
 
