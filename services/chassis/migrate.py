@@ -24,6 +24,7 @@ def upgrade(service: str, url: str, revision: str = "head") -> None:
             if connection.dialect.name == "postgresql":
                 connection.exec_driver_sql("SET LOCAL lock_timeout = '60s'")
                 connection.exec_driver_sql("SET LOCAL statement_timeout = '600s'")
+                connection.exec_driver_sql("SET LOCAL enable_seqscan = on")  # whole tables change
                 connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7465)")
             command.upgrade(config(service, connection), revision)
             failpoints.at("migrate.ready")

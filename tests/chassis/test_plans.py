@@ -5,6 +5,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -19,11 +20,12 @@ from services.chassis.engines import open_engine
 from services.chassis.settings import CONTEXTS, Context
 from services.chassis.statements import Lookup
 from services.order.store import PLUMBING
+from tests.conftest import new_database
 from tests.harness import eventually, migrated
 
 FEW = {"channels", "outlets"}
 """Tables of which a merchant has so few that they are read whole."""
-SUMS = {"catalog.store.held._ACTIVE", "inventory.store.held._EMPTIED", "inventory.store.held._ANY"}
+SUMS = {"catalog.store.held._ACTIVE", "inventory.store.held._EMPTIED"}
 """What is about all that a merchant has, or about whether there is any."""
 
 
@@ -111,6 +113,112 @@ def _whole(row: Any) -> str:
     if not found or found[1] in FEW | {"json_each"} or found[1].startswith("anon"):
         return ""
     return step if found[2] in {None, "(merchant_id=?)"} else ""
+
+
+ROWS = 300
+"""More than a table has when it is first looked at: see `young`."""
+
+
+@pytest.fixture(scope="module")
+def servers(postgres: str) -> Iterator[dict[Context, str]]:
+    """Addresses of databases on PostgreSQL whose tables have some rows, and were looked at."""
+    with ExitStack() as stack:
+        urls: dict[Context, str] = {
+            context: stack.enter_context(new_database(postgres)) for context in CONTEXTS
+        }
+        for context, url in urls.items():
+            migrated(context, url)
+            _fill(url)
+        yield urls
+
+
+def _fill(url: str) -> None:
+    """Gives each table rows that one merchant may have."""
+    engine = open_engine(url, writing=True)
+    with engine.begin() as connection:
+        tables = sa.MetaData()
+        tables.reflect(connection)
+        number = sa.func.generate_series(1, ROWS).table_valued("number").render_derived().c.number
+        for table in tables.tables.values():
+            values = {column.name: _value(column, number) for column in table.columns}
+            values |= dict(_in_partial_indexes(table))
+            connection.execute(
+                sa.insert(table).from_select(list(values), sa.select(*values.values()))
+            )
+        connection.exec_driver_sql("ANALYZE")
+    engine.dispose()
+
+
+def _value(column: sa.Column[Any], number: sa.ColumnElement[int]) -> sa.ColumnElement[Any]:
+    """One that each row has of its own, but for what many have in common."""
+    if column.name == "merchant_id":
+        return sa.literal("shop")
+    kind = column.type
+    if isinstance(kind, sa.Boolean):
+        return sa.true()
+    if isinstance(kind, sa.LargeBinary):
+        return sa.cast(sa.literal("x"), sa.Text).op("::")(sa.text("bytea"))
+    if isinstance(kind, sa.String):
+        return sa.cast(number, sa.Text)
+    return number if isinstance(kind, sa.BigInteger) or column.primary_key else sa.literal(1)
+
+
+@pytest.mark.parametrize(
+    ("context", "statement"),
+    [pytest.param(context, one, id=path) for context, path, one in STATEMENTS],
+)
+def test_postgresql_keeps_plans_that_find_rows_by_their_keys(
+    servers: dict[Context, str], context: Context, statement: Any
+) -> None:
+    """However few there were when they were made, and whatever is asked for next."""
+    engine = open_engine(servers[context], writing=True)
+    with engine.begin() as connection:
+        for text in _postgres_forms(statement, connection):
+            (plan,) = connection.exec_driver_sql(
+                f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {text}"
+            ).scalar_one()
+            assert not [step for step in map(_reads_whole, _steps(plan["Plan"])) if step], text
+    engine.dispose()
+
+
+def _postgres_forms(statement: Any, connection: sa.Connection) -> list[str]:
+    """How it is written for PostgreSQL, with $1, $2 and so on for what is given."""
+    if isinstance(statement, Lookup):
+        ask = statements._ask(statement.statement, connection.dialect)  # noqa: SLF001  (as above)
+        forms = [form for form in (ask.text, ask.last) if form]
+    else:
+        compiled = statement.compile(dialect=connection.dialect)
+        forms = [re.sub(r"\(__\[POSTCOMPILE_(\w+)\]\)", r"(%(\1)s)", str(compiled))]
+    return [_numbered(form) for form in forms]
+
+
+def _numbered(text: str) -> str:
+    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", text)))
+    return re.sub(r"%\((\w+)\)s", lambda name: f"${names.index(name[1]) + 1}", text)
+
+
+def _in_partial_indexes(table: sa.Table) -> Iterator[tuple[str, sa.ColumnElement[Any]]]:
+    """What rows have in these columns that are in an index of some rows only."""
+    for index in table.indexes:
+        condition = str(index.dialect_options["postgresql"]["where"])
+        for name, text in re.findall(r"(\w+)\)?(?:::text)? = '(\w+)'", condition):
+            yield name, sa.literal(text)
+
+
+def _steps(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for inner in plan.get("Plans", ()):
+        yield from _steps(inner)
+
+
+def _reads_whole(step: dict[str, Any]) -> str:
+    """A step that reads all of a table, or all that a merchant has in it; empty for any other."""
+    table, by = step.get("Relation Name", step.get("Index Name", "")), step.get("Index Cond", "")
+    kind = step["Node Type"]
+    if not re.search(r"Seq Scan|Index.* Scan", kind) or table in FEW or "pk_" + table in FEW:
+        return ""
+    columns = set(re.findall(r"\(*(\w+)\)*(?:::text)? (?:=|<|>)", by))
+    return "" if columns - {"merchant_id"} else f"{kind} {table} {by}"
 
 
 async def test_postgresql_looks_at_tables_before_its_autovacuum_does(
