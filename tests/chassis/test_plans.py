@@ -19,6 +19,7 @@ from services.chassis.database import Database
 from services.chassis.engines import open_engine
 from services.chassis.settings import CONTEXTS, Context
 from services.chassis.statements import Lookup
+from services.inventory.store import reservations
 from services.order.store import PLUMBING
 from tests.conftest import new_database
 from tests.harness import eventually, migrated
@@ -93,6 +94,17 @@ def test_sqlite_finds_rows_by_their_keys(
             values = (None,) * text.count("?")
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all()
             assert not [step for step in map(_whole, plan) if step], text
+    engine.dispose()
+
+
+def test_what_is_posted_is_found_among_all_that_is_reserved(files: dict[Context, str]) -> None:
+    """Each change of an item's stock looks for it, and a thousand orders may hold that item."""
+    engine = open_engine(files["inventory"], writing=False)
+    with engine.begin() as connection:
+        for text in _forms(reservations._LOAD_POSTED):  # noqa: SLF001  (what is asked)
+            values = (None,) * text.count("?")
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all()
+            assert "ix_holds_posted" in str(plan), text
     engine.dispose()
 
 

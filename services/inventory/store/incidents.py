@@ -30,6 +30,7 @@ from services.inventory.store.stock import PlaceKey, load_levels
 from services.inventory.store.tables import (
     HOLDS,
     INCIDENTS,
+    IS_HELD,
     ITEMS,
     MOVEMENTS,
     RESERVATIONS,
@@ -218,7 +219,7 @@ _PROMISES = (
             RESERVATIONS.c.reservation_id == HOLDS.c.reservation_id,
         ),
     )
-    .where(among(keys(), HOLDS.c.merchant_id, HOLDS.c.item_id), HOLDS.c.held)
+    .where(among(keys(), HOLDS.c.merchant_id, HOLDS.c.item_id), IS_HELD)
     .group_by(
         HOLDS.c.item_id,
         HOLDS.c.outlet_id,
@@ -315,7 +316,7 @@ _MOVED = _sums(
     MOVEMENTS.c.quantity, MOVEMENTS.c.merchant_id, MOVEMENTS.c.item_id, MOVEMENTS.c.outlet_id
 )
 _HELD = _sums(HOLDS.c.quantity, HOLDS.c.merchant_id, HOLDS.c.item_id, HOLDS.c.outlet_id).where(
-    HOLDS.c.held
+    IS_HELD
 )
 _LINES: Table = TRANSFER_LINES
 _ON_ITS_WAY = (

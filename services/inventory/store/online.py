@@ -40,6 +40,7 @@ from services.inventory.store.items import list_items
 from services.inventory.store.tables import (
     BUFFERS,
     HOLDS,
+    IS_HELD,
     ITEMS,
     LEVELS,
     MOVEMENTS,
@@ -273,7 +274,7 @@ def open_reservations(
     held, kept = HOLDS.c, RESERVATIONS.c
     holding = (
         select(held.reservation_id)
-        .where(held.merchant_id == merchant, held.held, held.outlet_id.in_(outlet_ids))
+        .where(held.merchant_id == merchant, IS_HELD, held.outlet_id.in_(outlet_ids))
         .distinct()
     )
     concerned = and_(
@@ -305,7 +306,7 @@ def outlets_holding(
         )
         .where(
             held.merchant_id == merchant,
-            held.held,
+            IS_HELD,
             held.outlet_id.in_(outlet_ids),
             kept.channel_id == channel_id,
         )
@@ -328,7 +329,7 @@ def load_held(connection: Connection, merchant: str, item_id: str) -> list[HeldS
             RESERVATIONS,
             and_(kept.merchant_id == held.merchant_id, kept.reservation_id == held.reservation_id),
         )
-        .where(held.merchant_id == merchant, held.item_id == item_id, held.held)
+        .where(held.merchant_id == merchant, held.item_id == item_id, IS_HELD)
         .group_by(held.outlet_id, held.reservation_id, kept.cause, kept.create_time)
         .order_by(kept.create_time, held.reservation_id)
     )

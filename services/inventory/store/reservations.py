@@ -21,6 +21,7 @@ from services.inventory.rules.stock import (
 )
 from services.inventory.store.tables import (
     HOLDS,
+    IS_POSTED,
     RESERVATIONS,
     ItemKey,
 )
@@ -39,8 +40,7 @@ _HOLDS = select(
 _LOAD_POSTED = Lookup(
     _HOLDS.where(
         among(keys(), HOLDS.c.merchant_id, HOLDS.c.item_id),
-        HOLDS.c.held,
-        HOLDS.c.pos_version.is_not(None),
+        IS_POSTED,
     )
 )
 

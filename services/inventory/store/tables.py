@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, LargeBinary, MetaData, false, text, true
+from sqlalchemy import BigInteger, Index, LargeBinary, MetaData, TextClause, false, text, true
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -21,6 +21,14 @@ changed for the first time moves to another page, and all indexes have to learn 
 """
 
 
+IS_HELD: TextClause = text("held")
+"""Of an allocation: whether it still counts as reserved. As text, since SQLite is asked for
+`held = 1` else, and finds no index of some rows for that.
+"""
+IS_POSTED: TextClause = text("held AND pos_version IS NOT NULL")
+"""Of an allocation: whether it waits for a level that includes its sale. An item may be reserved
+thousands of times, and few of them are posted: each change of its stock looks for these.
+"""
 IS_DELTA = text(f"kind NOT IN ({Kind.COUNT:d}, {Kind.CORRECTION:d})")
 """Of a movement: whether it has added or taken something. What a count or a correction has found is
 most of what a ledger has, and nobody looks for it by time: an index of all would be a page more
@@ -238,13 +246,26 @@ class HoldRow(Row, table=True):
 
     __tablename__ = "holds"
     __table_args__ = (
-        Index(None, "merchant_id", "item_id", "held"),
+        Index(
+            "ix_holds_held_item",
+            "merchant_id",
+            "item_id",
+            sqlite_where=IS_HELD,
+            postgresql_where=IS_HELD,
+        ),
         Index(
             "ix_holds_held_outlet",
             "merchant_id",
             "outlet_id",
-            sqlite_where=text("held"),
-            postgresql_where=text("held"),
+            sqlite_where=IS_HELD,
+            postgresql_where=IS_HELD,
+        ),
+        Index(
+            "ix_holds_posted",
+            "merchant_id",
+            "item_id",
+            sqlite_where=IS_POSTED,
+            postgresql_where=IS_POSTED,
         ),
     )
 
