@@ -28,6 +28,8 @@ from tillbridge.options.v1 import options_pb2
 CALL_ID_KEY = "tillbridge-call-id"
 DEADLINE_DEFAULT_S = 30.0
 GRACE_S = 8.0
+PINGS_APART_MS_MIN = 20_000
+"""How often who calls nothing may ask whether the server is still there; see `client.connect`."""
 GARBAGE_MIN = 20_000
 """So many more objects are there than were before it is looked for cycles among them: most of what
 a group of calls is made of is gone by then.
@@ -215,7 +217,7 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.max_metadata_size", 16 * 1024),
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 20_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", PINGS_APART_MS_MIN),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.so_reuseport", 0),
     ]

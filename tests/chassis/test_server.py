@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
+from services.chassis import server
 from services.chassis.auth import AUDIENCE, Tokens
 from services.chassis.database import Database
 from services.chassis.server import Server
@@ -24,6 +25,26 @@ from tests.harness import KEY, MERCHANT, eventually, metadata, refused, service_
 
 HOUR = timedelta(hours=1)
 ADD = "AddRequest"
+
+
+async def test_a_channel_that_calls_nothing_stays_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks whether the server is still there, as `client.connect` does, is not sent away."""
+    monkeypatch.setattr(server, "PINGS_APART_MS_MIN", 50)
+    options = [
+        ("grpc.keepalive_time_ms", 100),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+    ]
+    async with (
+        served(f"sqlite:///{tmp_path}/counter.sqlite3", settings(tmp_path)) as service,
+        grpc.aio.insecure_channel(f"127.0.0.1:{service.server.port}", options=options) as channel,
+    ):
+        await channel.channel_ready()
+        ready = channel.get_state()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(channel.wait_for_state_change(ready), 5)  # a ping a second
 
 
 def token(key: str = KEY, algorithm: str = "HS256", **claims: Any) -> str:
