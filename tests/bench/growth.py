@@ -4,6 +4,7 @@ The limit of a recalculation is the same in plain SQL, set-wise: the figures by 
 their events by one more.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from services.chassis.plumbing import batches
 from services.chassis.statements import append
 from services.inventory.store.tables import LEVELS
 from tests.bench import stock
+from tests.bench.plain import Plain
 from tests.bench.processes import Loader, calling, database, serving, token
 from tillbridge.inventory.v1 import channels_pb2, events_pb2
 from tillbridge.inventory.v1.channels_pb2_grpc import ChannelServiceStub
@@ -161,17 +163,34 @@ def _metadata() -> Metadata:
 
 
 KINDS = ("count", "batch", "reserve_random", "read")
+PLAIN = "plain_batch"
+"""The rows of `batch` by plain SQL, which has as many more pages to read and to write."""
 
 
 async def rates(shops: Sequence[Shop], turns: int, seconds: float) -> dict[tuple[str, int], float]:
     """Rows or calls a second by (kind, items), measured in turns over all shops."""
     found: dict[tuple[str, int], list[float]] = {}
     for turn in range(-1, turns):  # the first one warms up
-        for kind in KINDS:
+        for kind in (*KINDS, PLAIN):
             for one in shops:
-                batch = kind == "batch"
-                rate = await one.loader.run(kind, 1 if batch else 32, seconds)
+                rate = await _rate(one, kind, seconds)
                 if turn >= 0:
-                    rows = rate * stock.BATCH if batch else rate
-                    found.setdefault((kind, one.items), []).append(rows)
+                    found.setdefault((kind, one.items), []).append(rate)
     return {key: median(values) for key, values in found.items()}
+
+
+async def _rate(one: Shop, kind: str, seconds: float) -> float:
+    if kind == PLAIN:
+        return await asyncio.to_thread(_plain_rate, one, seconds)
+    batch = kind == "batch"
+    rate = await one.loader.run(kind, 1 if batch else 32, seconds)
+    return rate * stock.BATCH if batch else rate
+
+
+def _plain_rate(one: Shop, seconds: float) -> float:
+    stock.ITEMS.how_many = one.items
+    plain = Plain(one.url)
+    try:
+        return plain.run(seconds)
+    finally:
+        plain.close()
