@@ -26,7 +26,7 @@ import structlog
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 from sqlalchemy import Connection, Engine, event, func, select
-from sqlalchemy.exc import DataError, DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from services.chassis import failpoints, metrics
 from services.chassis.auth import Caller
@@ -38,6 +38,7 @@ from services.chassis.errors import DomainError
 from services.chassis.failures import is_taken, out_of_order, unavailable, worth_retrying
 from services.chassis.plumbing import Plumbing
 from services.chassis.queue import Job, Queue
+from services.chassis.replays import RepeatedError, Replays, begun, repeat
 from services.chassis.statements import Lookup, StaleError, keys
 
 Request = TypeVar("Request", bound=Message)
@@ -196,6 +197,7 @@ class Database:
     ) -> None:
         self.url = url
         self.plumbing = plumbing
+        self._replays = Replays(plumbing)
         self.clock = clock or utc_now
         """What time it is. Where processes share a database server, it is the server's time."""
         self.on_commit: list[Callable[[], None]] = []
@@ -300,7 +302,7 @@ class Database:
             return False
         for attempt in range(TRIES):
             try:
-                return self._commit(jobs, last=attempt == TRIES - 1)
+                return self._commit(jobs, attempt)
             except (DBAPIError, StaleError) as error:
                 if not worth_retrying(error) or attempt == TRIES - 1:
                     log.exception("commit failed", calls=len(jobs))
@@ -325,88 +327,75 @@ class Database:
             for wake in self.on_commit:
                 wake()
 
-    def _commit(self, jobs: list[Job], *, last: bool) -> bool:
+    def _commit(self, jobs: list[Job], attempt: int) -> bool:
         """Runs a group in one transaction; tells whether it appended events.
 
-        Hardly ever does anything but a refusal go wrong, so a group runs bare at first. When
-        something does, all of it is undone, and runs again with each call behind a savepoint, so
-        that one bad call never spoils its neighbors. So does the `last` try of a group that keeps
+        Hardly ever does anything but a refusal go wrong, so a group runs bare at first, and nobody
+        looks whether its requests were answered before: who remembers an answer notices. When
+        something goes wrong, all of it is undone, and runs again with each call behind a savepoint,
+        so that one bad call never spoils its neighbors. So does the last try of a group that keeps
         losing a race: what looks like one may be a row that can never be inserted.
         """
-        if last:
+        if attempt == TRIES - 1:
             return self._run(jobs, partial(_run_guarded, retry=False))
         try:
+            if not attempt and not self._replays.expected():
+                try:
+                    return self._run(jobs, _run_bare, look_first=False)
+                except RepeatedError:
+                    self._replays.expect()
             return self._run(jobs, _run_bare)
         except _SpoiledError:
             return self._run(jobs, _run_guarded)
 
-    def _run(self, jobs: list[Job], run_kind: Callable[[Transaction, list[Job]], None]) -> bool:
-        for job in jobs:
-            job.call.answer = job.call.error = None
+    def _run(
+        self,
+        jobs: list[Job],
+        run_kind: Callable[[Transaction, list[Job]], None],
+        *,
+        look_first: bool = True,
+    ) -> bool:
+        """Runs a group.
+
+        Raises:
+            RepeatedError: nobody has looked first, and one of the requests was answered before.
+        """
+        replays = self._replays
+        jobs, repeats = begun(jobs)
         with self._writing.begin() as connection:
             failpoints.at("commit.begin")
             transaction = Transaction(connection, self.clock())
-            repeats = self._replay(connection, jobs)
+            known = replays.answer(connection, jobs, repeats) if look_first else set()
             kinds: dict[Handler, list[Job]] = {}
             for job in jobs:
-                if job.call.answer is None and job.call.error is None and job not in repeats:
+                if job not in known:
                     kinds.setdefault(job.handler, []).append(job)
             for kind in kinds.values():
                 run_kind(transaction, kind)
             failpoints.at("commit.handled")
             done = [job for kind in kinds.values() for job in kind]
-            known = self._look_again(connection, done)
+            if not look_first or connection.dialect.name == "postgresql":
+                # Those that were refused since what they ask for is done: before, or just now by
+                # another process, whose locks they have waited for.
+                refused = [job for job in done if job.call.error]
+                known |= replays.answer(connection, refused, repeats)
             for job, first in repeats.items():
-                _repeat(job, first)
-            with together(connection):
-                self._remember(transaction, [job for job in done if job not in known])
-                failpoints.at("commit.remembered")
-                if transaction.events:
-                    self.plumbing.append(connection, transaction.events)
-                failpoints.at("commit.ready")
-                commit(connection)
+                repeat(job, first)
+            try:
+                with together(connection):
+                    new = [job for job in done if job not in known]
+                    replays.remember(connection, new, transaction.now)
+                    failpoints.at("commit.remembered")
+                    if transaction.events:
+                        self.plumbing.append(connection, transaction.events)
+                    failpoints.at("commit.ready")
+                    commit(connection)
+            except IntegrityError as error:
+                if look_first:
+                    raise
+                raise RepeatedError from error
         failpoints.at("commit.done")
         return bool(transaction.events)
-
-    def _replay(self, connection: Connection, jobs: list[Job]) -> dict[Job, Job]:
-        """Answers calls that were answered before, or too late; pairs repeats within the group."""
-        first: dict[tuple[str, str, str], Job] = {}
-        repeats: dict[Job, Job] = {}
-        now = time.monotonic()
-        for job in jobs:
-            if job.call.deadline_s < now:
-                job.call.error = DomainError("DEADLINE_PASSED", "not begun before its deadline")
-            elif job.digest and (earlier := first.setdefault(job.key, job)) is not job:
-                repeats[job] = earlier
-        if first:
-            known = self.plumbing.answers(connection, list(first))
-            for job in [*first.values(), *repeats]:
-                if job.key in known:
-                    _settle(job, *known[job.key])
-                    repeats.pop(job, None)
-        return repeats
-
-    def _look_again(self, connection: Connection, jobs: list[Job]) -> set[Job]:
-        """Those that were refused because another process, whose locks they have waited for, has
-        just done what they ask for; they are answered as it was there.
-        """
-        if connection.dialect.name != "postgresql":
-            return set()  # nobody else writes
-        refused = {job.key: job for job in jobs if job.digest and job.call.error}
-        known = self.plumbing.answers(connection, list(refused)) if refused else {}
-        for key in known:
-            refused[key].call.error = None
-            _settle(refused[key], *known[key])
-        return {refused[key] for key in known}
-
-    def _remember(self, transaction: Transaction, jobs: list[Job]) -> None:
-        rows = [
-            (*job.key, job.digest, job.call.answer, transaction.now)
-            for job in jobs
-            if job.digest and job.call.answer is not None
-        ]
-        if rows:
-            self.plumbing.remember(transaction.connection, rows)
 
 
 class _SpoiledError(Exception):
@@ -462,27 +451,6 @@ def _handle(transaction: Transaction, jobs: list[Job]) -> None:
     for job in jobs:
         if job.call.answer is None and job.call.error is None:
             raise RuntimeError(f"{job.name} left a call without an answer")
-
-
-def _settle(job: Job, digest: bytes, answer: bytes) -> None:
-    """Answers a call as its request id was answered before, if it is the same call."""
-    if digest == job.digest:
-        job.call.answer = answer
-        return
-    job.call.error = DomainError(
-        "REQUEST_ID_REUSED",
-        f"request_id {job.call.request_id!r} came before with another body; use a new id for a new"
-        " change",
-        field="request_id",
-        request_id=job.call.request_id,
-    )
-
-
-def _repeat(job: Job, first: Job) -> None:
-    if first.call.answer is None and first.digest == job.digest:
-        job.call.error = first.call.error
-    else:
-        _settle(job, first.digest, first.call.answer or b"")
 
 
 def _fail(jobs: list[Job], error: Exception) -> None:

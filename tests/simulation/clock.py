@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any, TypeVarTuple
 from unittest.mock import patch
 
-from services.chassis import database, feed
+from services.chassis import database, feed, replays
 from services.inventory.service import reservations, watch
 from services.order import peers, pool
 
@@ -112,6 +112,7 @@ def virtual(seed: int) -> Iterator[VirtualLoop]:
         patch.object(database, "_ids", entropy),
         patch.object(database, "time", timer),
         patch.object(peers, "time", timer),
+        patch.object(replays, "time", timer),
         patch.object(feed, "POLL_S", FEED_POLL_S),
         patch.object(pool, "POLL_S", POLL_S),
         patch.object(watch, "EVERY_S", POLL_S),
