@@ -31,7 +31,7 @@ def change_channel(
         before: the channel as it was; without outlets when it is new.
         after: the channel as it shall be.
         validate_only: whether to only find out what would be different (BEY-03).
-        item_id: the only item whose figure can be another one; empty: all may.
+        item_id: the only item that this is about, where the channel stays as it is; empty: all.
 
     Returns:
         The channel as it is then, and what is different.
@@ -40,6 +40,8 @@ def change_channel(
     if after.policies.silent_after_s or after.silent_outlet_ids:
         heard = channel_store.load_heard(connection, merchant)
         after = listen(after, heard, transaction.now)
+    if after != before:
+        item_id = ""  # an outlet may have fallen silent by now, and that is about all items
     impact = _impact(transaction, merchant, before, after, item_id)
     if validate_only:
         return after, impact
