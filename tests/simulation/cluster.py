@@ -185,6 +185,7 @@ class Cluster:
         self._loop = loop
         self._processes: dict[str, Process | None] = {}
         self._clocks: dict[str, WallClock] = {}
+        """By service: where it has several processes, they go by their database server's clock."""
         self._right = self._latest = timedelta()
         """How far a clock that is right is from where time began, and the most any ever was."""
         faults.on_crash = self.crash
@@ -216,9 +217,9 @@ class Cluster:
         self._loop.call_later(wait_s, self._start, context, name)
 
     def jump(self, name: str, seconds: int) -> None:
-        """Sets the clock of a process's machine off by so much."""
+        """Sets the clock that a process goes by off by so much."""
         self.faults.note(f"CLOCK {name} off by {seconds} s")
-        clock = self._clocks[name]
+        clock = self._clocks[name.partition("-")[0]]
         clock.off = self._right + timedelta(seconds=seconds)
         self._latest = max(self._latest, clock.off)
 
@@ -253,7 +254,7 @@ class Cluster:
 
     def _start(self, context: Context, name: str) -> None:
         self.faults.note(f"start {name}")
-        clock = self._clocks.setdefault(name, WallClock(self._loop))
+        clock = self._clocks.setdefault(context, WallClock(self._loop))
         self._processes[name] = Process(self, context, name, clock)
 
     async def call(
