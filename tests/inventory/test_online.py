@@ -275,6 +275,18 @@ class Clock:
 
 
 @pytest.mark.rule("BEY-12")
+async def test_a_buffer_that_finds_an_outlet_silent_lowers_all_that_it_gives(shop: Shop) -> None:
+    """Also what the buffer is not about: nobody else has noticed the silence yet."""
+    channel_id, clock = (await shop.open()).channel_id, Clock(shop.service)
+    await shop.learn("mug", "rope")
+    await shop.count("mug", HARBOUR, "9")
+    await update(shop, channel_id, ["silent_after_s"], silent_after_s=600)
+    clock.forward(700)
+    await buffer(shop, channel_id, "1", item_id="rope")
+    assert (await shop.online(channel_id, "mug")).quantity == 0
+
+
+@pytest.mark.rule("BEY-12")
 async def test_a_silent_outlet_is_lowered_and_comes_back_by_itself(shop: Shop) -> None:
     channel_id, clock = (await shop.open()).channel_id, Clock(shop.service)
     await shop.learn("mug", "rope")
