@@ -340,10 +340,8 @@ class Database:
             return self._run(jobs, partial(_run_guarded, retry=False))
         try:
             if not attempt and not self._replays.expected():
-                try:
+                with suppress(RepeatedError):
                     return self._run(jobs, _run_bare, look_first=False)
-                except RepeatedError:
-                    self._replays.expect()
             return self._run(jobs, _run_bare)
         except _SpoiledError:
             return self._run(jobs, _run_guarded)
@@ -355,7 +353,7 @@ class Database:
         *,
         look_first: bool = True,
     ) -> bool:
-        """Runs a group.
+        """Runs a group; `look_first` says whether calls that were answered before are looked for.
 
         Raises:
             RepeatedError: nobody has looked first, and one of the requests was answered before.

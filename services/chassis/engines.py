@@ -32,8 +32,9 @@ _POSTGRES_SETTINGS = (
 """A page costs the same wherever it lies, or small tables would be read whole for a few rows.
 
 Plans are kept: to plan anew each time costs PostgreSQL about as much as what is planned. One that
-was made when a table was empty would read all of it when it is not, until somebody analyzes the
-table; so none reads all of a table where an index can be used.
+was made when a table was empty would read all of it when it is not; so none reads all of a table
+where an index can be used. Which index is best it may not know either, until the table is analyzed
+(see `young`): then it is planned anew.
 """
 
 _POSTGRES_WRITING = " -c plan_cache_mode=force_generic_plan"

@@ -3,7 +3,7 @@
 It plans a statement by statistics, which its autovacuum takes of a table for the first time up to a
 minute after the first rows. Until then it guesses, and may read all of a table, or of a long index,
 for a few rows: in a new shop's first import, of all times. So each service has the tables that
-nobody has looked at yet looked at once.
+nobody has looked at yet looked at once; plans that were kept are made anew then.
 """
 
 import asyncio

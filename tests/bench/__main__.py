@@ -77,34 +77,30 @@ async def _measure(loader: Loader, plain: Plain, turns: int, seconds: float) -> 
 
 
 def _figures(kind: str, found: Turns) -> list[Figure]:
-    of_empty = median(map(_ratio, found.count, found.empty))
-    of_plain = median(map(_ratio, found.batch, found.plain))
+    batch = f"stock_batch{stock.BATCH}"
     return [
         Figure(f"rpc_empty_c{CALLERS}@{kind}", round(median(found.empty)), "calls/s"),
-        Figure(
-            f"stock_count_c{CALLERS}@{kind}",
-            round(median(found.count)),
-            "calls/s",
-            round(median(found.empty)),
-            round(of_empty, 3),
-            of_empty >= 0.65,
-        ),
-        Figure(
-            f"stock_batch{stock.BATCH}@{kind}",
-            round(median(found.batch)),
-            "rows/s",
-            round(median(found.plain)),
-            round(of_plain, 3),
-            of_plain >= 0.5,
-        ),
-        Figure(
-            f"stock_batch{stock.BATCH}_c1@{kind}",
-            round(median(found.alone)),
-            "rows/s",
-            round(median(found.plain)),
-            round(median(map(_ratio, found.alone, found.plain)), 3),
-        ),
+        _of(f"stock_count_c{CALLERS}@{kind}", found.count, "calls/s", found.empty, 0.65),
+        _of(f"{batch}@{kind}", found.batch, "rows/s", found.plain, 0.5),
+        _of(f"{batch}_c1@{kind}", found.alone, "rows/s", found.plain),
     ]
+
+
+def _of(
+    name: str,
+    rates: Sequence[float],
+    unit: str,
+    limits: Sequence[float],
+    must: float | None = None,
+) -> Figure:
+    """A rate beside its limit, each measured in every turn; `must` is what part of it it must
+    reach.
+    """
+    ratio = median(map(_ratio, rates, limits))
+    value, limit = round(median(rates)), round(median(limits))
+    return Figure(
+        name, value, unit, limit, round(ratio, 3), None if must is None else ratio >= must
+    )
 
 
 def _ratio(value: float, limit: float) -> float:
@@ -162,18 +158,16 @@ async def _online_figures(kind: str, turns: int, seconds: float) -> list[Figure]
             lists = online.LISTED * await loader.run("list", 4, 2 * seconds)
 
     def of(one: str, name: str, must: float) -> Figure:
-        ratio = median(map(_ratio, rates[one], rates["empty"]))
-        value, limit = round(median(rates[one])), round(median(rates["empty"]))
-        return Figure(name, value, "calls/s", limit, round(ratio, 3), ratio >= must)
+        return _of(f"{name}_c{CALLERS}@{kind}", rates[one], "calls/s", rates["empty"], must)
 
     hot = median(map(_ratio, rates["reserve_hot"], rates["reserve_random"]))
     return [
-        of("reserve_random", f"reserve_random_c{CALLERS}@{kind}", 0.5),
-        of("reserve_hot", f"reserve_hot_c{CALLERS}@{kind}", 0.5),
+        of("reserve_random", "reserve_random", 0.5),
+        of("reserve_hot", "reserve_hot", 0.5),
         Figure(
             f"reserve_hot_to_random@{kind}", round(hot, 3), "ratio", 1.0, round(hot, 3), hot >= 1
         ),
-        of("read", f"online_stock_read_c{CALLERS}@{kind}", 0.7),
+        of("read", "online_stock_read", 0.7),
         Figure(
             f"online_stock_list{online.LISTED}@{kind}",
             round(lists),
@@ -205,17 +199,8 @@ async def _customer_figures(kind: str, turns: int, seconds: float) -> list[Figur
                 )
                 for _ in range(turns)
             ]
-    ratio = median(_ratio(match, empty) for match, empty in pairs)
-    return [
-        Figure(
-            f"customer_match_c{CALLERS}@{kind}",
-            round(median(match for match, _ in pairs)),
-            "calls/s",
-            round(median(empty for _, empty in pairs)),
-            round(ratio, 3),
-            ratio >= 0.5,
-        )
-    ]
+    match, empty = zip(*pairs, strict=True)
+    return [_of(f"customer_match_c{CALLERS}@{kind}", match, "calls/s", empty, 0.5)]
 
 
 async def _order_figures(kind: str, turns: int, seconds: float) -> list[Figure]:
@@ -241,14 +226,12 @@ async def _order_figures(kind: str, turns: int, seconds: float) -> list[Figure]:
                 rates["ingest"].append(await orders.ingest_rate(shop, CALLERS, 4 * seconds))
 
     def of(one: str, name: str, unit: str, must: float) -> Figure:
-        ratio = median(map(_ratio, rates[one], rates["empty"]))
-        value, limit = round(median(rates[one])), round(median(rates["empty"]))
-        return Figure(name, value, unit, limit, round(ratio, 3), ratio >= must)
+        return _of(f"{name}_c{CALLERS}@{kind}", rates[one], unit, rates["empty"], must)
 
     return [
-        of("ingest", f"order_ingest_c{CALLERS}@{kind}", "orders/s", 0.15),
-        of("replay", f"order_replay_c{CALLERS}@{kind}", "orders/s", 0.6),
-        of("quote", f"quote_checkout_c{CALLERS}@{kind}", "calls/s", 0.4),
+        of("ingest", "order_ingest", "orders/s", 0.15),
+        of("replay", "order_replay", "orders/s", 0.6),
+        of("quote", "quote_checkout", "calls/s", 0.4),
     ]
 
 

@@ -163,6 +163,7 @@ def _metadata() -> Metadata:
 
 
 KINDS = ("count", "batch", "reserve_random", "read")
+"""By 32 callers each, but for `batch`: by one."""
 PLAIN = "plain_batch"
 """The rows of `batch` by plain SQL, which has as many more pages to read and to write."""
 

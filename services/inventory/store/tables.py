@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, LargeBinary, MetaData, TextClause, false, text, true
+from sqlalchemy import BigInteger, Index, LargeBinary, MetaData, false, text, true
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -21,11 +21,11 @@ changed for the first time moves to another page, and all indexes have to learn 
 """
 
 
-IS_HELD: TextClause = text("held")
+IS_HELD = text("held")
 """Of an allocation: whether it still counts as reserved. As text, since SQLite is asked for
 `held = 1` else, and finds no index of some rows for that.
 """
-IS_POSTED: TextClause = text("held AND pos_version IS NOT NULL")
+IS_POSTED = text("held AND pos_version IS NOT NULL")
 """Of an allocation: whether it waits for a level that includes its sale. An item may be reserved
 thousands of times, and few of them are posted: each change of its stock looks for these.
 """
