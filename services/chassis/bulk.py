@@ -17,11 +17,15 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     Numeric,
+    Select,
     Table,
     TypeDecorator,
+    Update,
     and_,
     bindparam,
+    case,
     func,
+    literal_column,
     select,
     update,
 )
@@ -219,7 +223,20 @@ def replacing(
         .where(*(table.c[name] == new.c[name] for name in sorted(key)))
         .where(*(table.c[name].is_not_distinct_from(new.c[f"was_{name}"]) for name in decided_on))
     )
-    return _postgres(dialect, types, arrays=str(statement.compile(dialect=dialect)))
+    checked = _all_or_none(statement, columns[0], types) if decided_on else statement
+    return _postgres(dialect, types, arrays=str(checked.compile(dialect=dialect)))
+
+
+def _all_or_none(replace: Update, name: str, types: Mapping[str, TypeEngine[Any]]) -> Select[Any]:
+    """Has PostgreSQL refuse a replacement of fewer rows than there are in this column, so that
+    nobody has to wait for it to say how many they were. All that can fail in a statement by a
+    condition is a division.
+    """
+    one: ColumnElement[int] = literal_column("1", Integer)
+    done = replace.returning(one).cte("done")
+    column = bindparam(name, type_=postgresql.ARRAY(types[name]))
+    all_of_them = func.count() == func.cardinality(column)
+    return select(one // case((all_of_them, one), else_=literal_column("0"))).select_from(done)
 
 
 @cache

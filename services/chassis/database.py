@@ -11,9 +11,9 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
@@ -32,14 +32,14 @@ from services.chassis import failpoints, metrics
 from services.chassis.auth import Caller
 from services.chassis.checks import parse
 from services.chassis.clocks import ServerClock
-from services.chassis.driver import commit, together
+from services.chassis.driver import StaleError, commit, together
 from services.chassis.engines import Writing, open_engine
 from services.chassis.errors import DomainError
 from services.chassis.failures import is_taken, out_of_order, unavailable, worth_retrying
 from services.chassis.plumbing import Plumbing
 from services.chassis.queue import Job, Queue
 from services.chassis.replays import RepeatedError, Replays, begun, repeat
-from services.chassis.statements import Lookup, StaleError, keys
+from services.chassis.statements import Lookup, keys
 
 Request = TypeVar("Request", bound=Message)
 Answer = TypeVar("Answer", bound=Message)
@@ -156,10 +156,36 @@ class Transaction:
     """A transaction of the writer: a connection, its time, and the events that leave with it."""
 
     def __init__(self, connection: Connection, now: datetime) -> None:
-        self.connection = connection
+        self._connection = connection
+        self._rest: list[Callable[[], None]] = []
         self.now = now
         self.events: list[tuple[Any, ...]] = []
         """Rows of the outbox: events are many at times, and rows are small."""
+
+    @property
+    def connection(self) -> Connection:
+        """To read and write by, not to be kept: what was left for the end is saved before."""
+        if self._rest:
+            self.save_rest()
+        return self._connection
+
+    def save_at_end(self, save: Callable[[], None]) -> None:
+        """Leaves what was decided to be saved at the end of the transaction, so that PostgreSQL is
+        at it while the rest is made ready, and is waited for once. It waits for nothing itself.
+        """
+        self._rest.append(save)
+
+    def save_rest(self) -> None:
+        """Saves what was left for the end."""
+        rest, self._rest = self._rest, []
+        with together(self._connection):
+            for save in rest:
+                save()
+
+    def undo(self, told: int) -> None:
+        """Drops what was left for the end, and all events but for the first so many."""
+        self._rest.clear()
+        del self.events[told:]
 
     def emit(self, merchant_id: str, subject: str, message: Message, channel_id: str = "") -> None:
         """Tells others what happened, once this transaction is committed.
@@ -345,6 +371,11 @@ class Database:
             return self._run(jobs, _run_bare)
         except _SpoiledError:
             return self._run(jobs, _run_guarded)
+        except (IntegrityError, DataError) as error:
+            # Of what is saved at the end: PostgreSQL tells when all of it is sent.
+            if worth_retrying(error):
+                raise
+            return self._run(jobs, _run_guarded)
 
     def _run(
         self,
@@ -381,6 +412,8 @@ class Database:
                 repeat(job, first)
             try:
                 with together(connection):
+                    with _spoiling():
+                        transaction.save_rest()
                     new = [job for job in done if job not in known]
                     replays.remember(connection, new, transaction.now)
                     failpoints.at("commit.remembered")
@@ -400,15 +433,22 @@ class _SpoiledError(Exception):
     """A handler failed, so that nothing of the group may stay."""
 
 
-def _run_bare(transaction: Transaction, jobs: list[Job]) -> None:
-    """Runs all calls of one kind at once."""
+@contextmanager
+def _spoiling() -> Iterator[None]:
+    """What fails in here spoils its group, unless another process was in the way."""
     try:
-        _handle(transaction, jobs)
+        yield
     except Exception as error:
         if worth_retrying(error):
             raise
         log.warning("a group failed; each of its calls runs by itself", exc_info=error)
         raise _SpoiledError from error
+
+
+def _run_bare(transaction: Transaction, jobs: list[Job]) -> None:
+    """Runs all calls of one kind at once."""
+    with _spoiling():
+        _handle(transaction, jobs)
 
 
 def _run_guarded(transaction: Transaction, jobs: list[Job], *, retry: bool = True) -> None:
@@ -432,14 +472,15 @@ def _run_guarded(transaction: Transaction, jobs: list[Job], *, retry: bool = Tru
 
 def _behind_savepoint(transaction: Transaction, job: Job) -> Exception | None:
     """Runs a call; returns why it failed, and then nothing is left of it."""
-    told = len(transaction.events)
     savepoint = transaction.connection.begin_nested()
+    told = len(transaction.events)
     try:
         _handle(transaction, [job])
+        transaction.save_rest()
         savepoint.commit()
     except Exception as error:
         savepoint.rollback()
-        del transaction.events[told:]
+        transaction.undo(told)
         return error
     return None
 

@@ -13,7 +13,12 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
-_CHECKS = "checks of what is together"
+_NOT_ALL = "22012"
+"""PostgreSQL's code of a division by zero: a replacement that was to be of all rows or none."""
+
+
+class StaleError(Exception):
+    """A row is not what was decided on: somebody else has written it. Decide anew."""
 
 
 @contextmanager
@@ -25,22 +30,11 @@ def together(connection: Connection) -> Iterator[None]:
     if connection.dialect.name != "postgresql" or is_pipeline(connection):
         yield
         return
-    checks = connection.info[_CHECKS] = []
     try:
         with driver(connection).pipeline():
             yield
     except errors(connection) as error:
         raise failed(connection, "together", error) from error
-    for check in checks:
-        check()
-
-
-def when_answered(connection: Connection, check: Callable[[], None]) -> None:
-    """Runs a check of what a statement has done on PostgreSQL: now, or at the end of `together`."""
-    if is_pipeline(connection):
-        connection.info[_CHECKS].append(check)
-    else:
-        check()
 
 
 def commit(connection: Connection) -> None:
@@ -48,8 +42,6 @@ def commit(connection: Connection) -> None:
     commit then. Elsewhere that is what commits.
     """
     if connection.dialect.name == "postgresql":
-        if connection.info[_CHECKS]:
-            raise RuntimeError("what is to be checked cannot be together with the commit")
         driver(connection).execute("COMMIT", prepare=False)
 
 
@@ -73,6 +65,8 @@ def errors(connection: Connection) -> type[Exception]:
 
 def failed(connection: Connection, text: str, error: Exception) -> Exception:
     """What went wrong in the driver, as SQLAlchemy would have it, and without the values."""
+    if getattr(error, "sqlstate", None) == _NOT_ALL:
+        return StaleError("not what was decided on")
     made: Any = DBAPIError.instance
     found: Exception = made(
         text, None, error, errors(connection), hide_parameters=True, dialect=connection.dialect

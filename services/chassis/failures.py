@@ -2,8 +2,8 @@
 
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from services.chassis.driver import StaleError
 from services.chassis.errors import DomainError
-from services.chassis.statements import StaleError
 
 _TAKEN = "23505"
 """What PostgreSQL says of a row that is there already."""

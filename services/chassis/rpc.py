@@ -194,13 +194,13 @@ def _behind_savepoint(
     transaction: Transaction, method: Callable[..., Any], call: Call[Any, Any]
 ) -> Message:
     """Runs one call; a refusal half-way leaves nothing of it behind."""
-    told, connection = len(transaction.events), transaction.connection
-    execute(connection, "execute", "SAVEPOINT call", ())
+    execute(transaction.connection, "execute", "SAVEPOINT call", ())
+    told = len(transaction.events)
     try:
         answer: Message = method(transaction, call)
     except DomainError:
-        execute(connection, "execute", "ROLLBACK TO SAVEPOINT call", ())
-        del transaction.events[told:]
+        transaction.undo(told)
+        execute(transaction.connection, "execute", "ROLLBACK TO SAVEPOINT call", ())
         raise
-    execute(connection, "execute", "RELEASE SAVEPOINT call", ())
+    execute(transaction.connection, "execute", "RELEASE SAVEPOINT call", ())
     return answer

@@ -34,12 +34,12 @@ from sqlalchemy.types import TypeEngine
 
 from services.chassis.bulk import Conflict, replacing, texts, updating, writing
 from services.chassis.driver import (
+    StaleError,
     bound,
     converting,
     errors,
     execute,
     failed,
-    when_answered,
     written_for,
 )
 
@@ -399,10 +399,6 @@ def _tuples(rows: Any, names: Sequence[str], columns: Sequence[str]) -> Sequence
     return list(map(itemgetter(*names), rows))
 
 
-class StaleError(Exception):
-    """A row is not what was decided on: somebody else has written it. Decide anew."""
-
-
 def save_decided(
     connection: Connection,
     table: Table,
@@ -433,13 +429,7 @@ def save_decided(
     names, conflict = tuple(columns), Conflict(frozenset(keep), None, tuple(decided_on))
     if connection.dialect.name == "postgresql":
         _save_at_once(connection, table, rows, names, conflict)
-    else:
-        saved = writing(connection.dialect, table, names, conflict).run(connection, rows)
-        _check_decided(table, saved, len(rows))
-
-
-def _check_decided(table: Table, saved: int, decided: int) -> None:
-    if saved < decided:
+    elif writing(connection.dialect, table, names, conflict).run(connection, rows) < len(rows):
         raise StaleError(f"{table.name}: not what was decided on")
 
 
@@ -457,5 +447,4 @@ def _save_at_once(
     known = rows if not new else [row for row in rows if row[width:] != nothing]
     if known:
         replace = replacing(connection.dialect, table, columns, conflict.decided_on, conflict.keep)
-        replaced = replace.run_arrays(connection, known)
-        when_answered(connection, lambda: _check_decided(table, replaced(), len(known)))
+        replace.run_arrays(connection, known)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
+from random import Random
 from typing import Any
 
 import psycopg
@@ -17,9 +18,11 @@ from sqlalchemy.dialects import sqlite
 from services.chassis import statements, young
 from services.chassis.database import Database
 from services.chassis.engines import open_engine
+from services.chassis.plumbing import batches
 from services.chassis.settings import CONTEXTS, Context
 from services.chassis.statements import Lookup
-from services.inventory.store import online, reservations
+from services.inventory.store import online, reservations, stock
+from services.inventory.store.tables import LEVELS
 from services.order.store import PLUMBING
 from tests.conftest import new_database
 from tests.harness import eventually, migrated
@@ -209,6 +212,25 @@ def test_postgresql_keeps_plans_that_find_rows_by_their_keys(
                 f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {text}"
             ).scalar_one()
             assert not [step for step in map(_reads_whole, _steps(plan["Plan"])) if step], text
+    engine.dispose()
+
+
+@pytest.mark.parametrize("items", [85, 235, 570, 1000])
+def test_postgresql_finds_the_levels_of_items_by_their_key(shared: str, items: int) -> None:
+    """However few there are: all of the index by outlet would be looked through for 32 of 700."""
+    migrated("inventory", shared)
+    engine = open_engine(shared, writing=True)
+    with engine.begin() as connection:
+        places = [(f"i-{number:04}", outlet) for number in range(items) for outlet in "abc"]
+        Random(items).shuffle(places)
+        for some in batches(places, 25):
+            rows = [("shop", item_id, outlet_id, 1, 0, 0) for item_id, outlet_id in some]
+            columns = ("merchant_id", "item_id", "outlet_id", "on_hand", "reserved", "version")
+            statements.append(connection, LEVELS, rows, columns)
+        connection.exec_driver_sql("ANALYZE levels")
+        for text in _postgres_forms(stock._LOAD_LEVELS, connection):  # noqa: SLF001  (as above)
+            plan = connection.exec_driver_sql(f"EXPLAIN (GENERIC_PLAN) {text}").scalars().all()
+            assert "using pk_levels" in "".join(plan), text
     engine.dispose()
 
 

@@ -19,11 +19,11 @@ from sqlalchemy import (
     select,
 )
 
+from services.chassis.driver import StaleError
 from services.chassis.engines import open_engine
 from services.chassis.plumbing import UtcTime
 from services.chassis.statements import (
     Lookup,
-    StaleError,
     among,
     append,
     keys,

@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from services.chassis.database import Database
-from services.inventory.service import watch
+from services.inventory.service import watch, work
 from services.inventory.store import PLUMBING
 from tests.harness import Running, eventually, metadata, refused
 from tests.inventory.conftest import HARBOUR, MAIN, THIRD, Shop, request_id
@@ -489,3 +489,22 @@ async def test_a_change_of_one_channel_is_none_of_the_other(shop: Shop) -> None:
         request.channel_id = first
         async with refused("CHANNEL_NOT_FOUND"):
             await getattr(shop.stock, name)(request, metadata=metadata("another-shop"))
+
+
+async def test_figures_go_on_however_many_channels_there_come_to_be(shop: Shop) -> None:
+    """They are asked for by the channels there were a moment ago."""
+    channels = [await shop.open(connected_outlet_ids=[MAIN])]
+    await shop.learn("mug")
+    for number in range(1, work.GUESSED_MAX + 3):
+        await shop.count("mug", MAIN, str(10 * number))
+        for age, channel in enumerate(channels):
+            found = await shop.online(channel.channel_id, "mug")
+            assert (found.quantity, found.version) == (10 * number, number - max(0, age - 1))
+        asked = channels_pb2.CreateChannelRequest(
+            request_id=request_id(),
+            display_name=f"Web {number}",
+            profile=channels_pb2.PROFILE_RETAIL_X_ECOM,
+            register_id="till-main",
+            connected_outlet_ids=[MAIN],
+        )
+        channels.append((await shop.channels.CreateChannel(asked, metadata=metadata())).channel)

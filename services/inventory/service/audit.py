@@ -76,17 +76,17 @@ class AuditService(AttentionRpcs):
         call: Call[pb.ResolveIncidentRequest, pb.ResolveIncidentResponse],
     ) -> pb.ResolveIncidentResponse:
         """Moves or releases what one order holds, or ends the incident."""
-        request, view = call.request, View(transaction.connection, call.merchant)
-        incident = _find(view, request.incident_id)
+        request = call.request
+        incident = _find(View(transaction.connection, call.merchant), request.incident_id)
         if request.reservation_id:
             _resolve(transaction, call, incident)
         elif request.to_outlet_id:
             raise invalid("reservation_id", "say what is to be moved to to_outlet_id")
         elif incident.state is State.OPEN:
             place = (call.merchant, incident.item_id, incident.outlet_id)
-            incident_store.end_incidents(view.connection, [place], transaction.now)
-        incident = _find(view, request.incident_id)
-        (shown,) = _incidents(view, [incident])
+            incident_store.end_incidents(transaction.connection, [place], transaction.now)
+        view = View(transaction.connection, call.merchant)
+        (shown,) = _incidents(view, [_find(view, request.incident_id)])
         return pb.ResolveIncidentResponse(incident=shown)
 
 

@@ -48,8 +48,8 @@ class StockRpcs:
                 work.accept(call, draft, call.request.cause)
                 work.hear(call.merchant, {told.outlet_id for told in found})
                 call.reply(answer)
-        work.save()
         gate.close()
+        work.save()
 
     @command
     def adjust_stock(

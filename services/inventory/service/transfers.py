@@ -44,8 +44,8 @@ class TransferWork(Work):
 
     def save(self) -> None:
         """Saves everything."""
-        super().save()
         transfer_store.save_transfers(self._transaction.connection, self._changed)
+        super().save()
 
 
 class TransferService:
@@ -69,8 +69,8 @@ class TransferService:
                 work.hear(call.merchant, [transfer.from_outlet_id])
                 sent[call.merchant, transfer.transfer_id] = transfer
                 call.reply(pb.SendTransferResponse(transfer=wire.transfer(transfer)))
-        work.save()
         transfer_store.save_transfers(transaction.connection, sent)
+        work.save()
 
     @command
     def receive_transfer(

@@ -28,6 +28,11 @@ from services.inventory.store.tables import FigureKey
 Fed = tuple[str, Feed, Sequence[str]]
 """A merchant, a channel with what feeds it, and items of it."""
 
+GUESSED_MAX = 4
+"""Figures of a merchant with more channels than that are asked for once it is known which of them
+are concerned.
+"""
+
 
 class Work:
     """A group of calls being decided: what they are decided from, and what they change."""
@@ -41,13 +46,20 @@ class Work:
         self._transaction = transaction
         merchants = sorted({call.merchant for call in calls})
         keys = Keys({(call.merchant, item) for call in calls for item in items_of(call.request)})
-        keys.extend((merchant, "") for merchant in merchants)  # buffers of each item
         connection = transaction.connection
+        channels_before = channel_store.channels_before(connection)
+        self._asked = {
+            (merchant, channel_id, item_id)
+            for merchant, item_id in keys
+            for channel_id in channels_before.get(merchant, ())
+        }
+        keys.extend((merchant, "") for merchant in merchants)  # buffers of each item
         with together(connection):
             channel_store.lock_channels(transaction, merchants, shared=True)
             channels = channel_store.ask_channels(connection, merchants)
             buffers = buffer_store.ask_buffers(connection, keys)
             asked = stock_store.ask_stock(connection, keys, merchants)
+            figures = online_store.ask_figures(connection, list(self._asked)) if self._asked else ()
         self._stocks = stock_store.read_stock(asked, merchants)
         kept_back = buffer_store.read_buffers(buffers)
         self._feeds = {
@@ -57,6 +69,10 @@ class Work:
             ]
             for merchant, found in channel_store.read_channels(channels, merchants).items()
         }
+        for merchant, feeds in self._feeds.items():
+            ids = [feed.channel.channel_id for feed in feeds]
+            channels_before[merchant] = ids if len(ids) <= GUESSED_MAX else []
+        self._kept = online_store.read_figures(figures)
         self._heard: set[tuple[str, str]] = set()
         self._told_again: set[FigureKey] = set()
         self.changes = Changes(transaction.now)
@@ -99,8 +115,7 @@ class Work:
         """
         item = self._stocks[merchant].item(item_id)
         key = (merchant, feed.channel.channel_id, item_id)
-        kept = online_store.load_figures(self._transaction.connection, [key]).get(key)
-        known = kept or Online(feed.channel.channel_id, item_id)
+        known = self._figures([key]).get(key) or Online(feed.channel.channel_id, item_id)
         if feed.channel.stands_still:
             return item, known
         quantity = feed.figure(item_id, self._stocks[merchant].levels)
@@ -163,7 +178,7 @@ class Work:
         keys = [
             (merchant, feed.channel.channel_id, item.item_id) for feed in feeds for item in items
         ]
-        known = online_store.load_figures(self._transaction.connection, keys)
+        known = self._figures(keys)
         found = []
         for feed in feeds:
             for item in items:
@@ -180,13 +195,23 @@ class Work:
         connection = self._transaction.connection
         reservation_store.forget_holds(connection, self.changes.moved)
         fed = list(self._fed())
-        with together(connection):
-            stock_store.save(connection, self.changes)
-            rows = online_store.ask_figures(connection, _figure_keys(fed)) if fed else ()
-        figures = online_store.read_figures(rows)
+        self._figures(_figure_keys(fed))
         self._save_incidents()
-        self._save_figures(fed, figures)
         self._save_heard()
+        self._transaction.save_at_end(lambda: self._save_decided(fed))
+
+    def _save_decided(self, fed: Sequence[Fed]) -> None:
+        stock_store.save(self._transaction.connection, self.changes)
+        self._save_figures(fed)
+
+    def _figures(self, wanted: Sequence[FigureKey]) -> Mapping[FigureKey, Online]:
+        """What is kept of figures, among them these; those that were not asked for with the stock
+        are now.
+        """
+        if more := [key for key in wanted if key not in self._asked]:
+            self._asked.update(more)
+            self._kept |= online_store.load_figures(self._transaction.connection, more)
+        return self._kept
 
     def _save_incidents(self) -> None:
         """Opens an incident where more of what is promised has gone missing, one at a place, and
@@ -240,7 +265,7 @@ class Work:
         begun = incidents.begin(key[1:], cause, now, uuid4().hex, may_pass=may_pass)
         return replace(begun, sold=incidents.sold_more((), sold))
 
-    def _save_figures(self, fed: Sequence[Fed], known: Mapping[FigureKey, Online]) -> None:
+    def _save_figures(self, fed: Sequence[Fed]) -> None:
         changes: dict[tuple[str, str], list[Change]] = {}
         for merchant, feed, item_ids in fed:
             of = (merchant, feed.channel.channel_id)
@@ -248,7 +273,7 @@ class Work:
             found = changes[of] = []
             for item_id in item_ids:
                 key = (*of, item_id)
-                kept = known.get(key)
+                kept = self._kept.get(key)
                 before, version = (kept.quantity, kept.version) if kept else (0, 0)
                 after = feed.figure(item_id, levels)
                 if after != before or key in self._told_again:

@@ -187,6 +187,14 @@ def ask_channels(connection: Connection, merchants: Sequence[str]) -> Iterator[A
     return _LOAD_CHANNELS.ask(connection, keys=[(merchant,) for merchant in merchants])
 
 
+def channels_before(connection: Connection) -> dict[str, Sequence[str]]:
+    """By merchant, the channels there were when this connection last looked: a guess at those there
+    are, whose figures can be asked for before that is known. For whoever looks to keep up.
+    """
+    found: dict[str, Sequence[str]] = connection.info.setdefault("channels_before", {})
+    return found
+
+
 def read_channels(
     rows: Iterable[Any], merchants: Sequence[str]
 ) -> dict[str, list[tuple[Channel, datetime]]]:

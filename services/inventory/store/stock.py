@@ -209,10 +209,13 @@ _LEVEL = (
 
 
 _LOAD_LEVELS = Lookup(
-    select(LEVELS.c.merchant_id, *_LEVEL).where(
-        among(keys(), LEVELS.c.merchant_id, LEVELS.c.item_id)
-    )
+    select(LEVELS.c.merchant_id, *_LEVEL)
+    .where(among(keys(), LEVELS.c.merchant_id, LEVELS.c.item_id))
+    .order_by(LEVELS.c.item_id)
 )
+"""In the order of the key: of a small table, PostgreSQL would else rather look through all of the
+index by outlet.
+"""
 
 
 def load_levels(connection: Connection, wanted: Sequence[ItemKey]) -> Iterator[tuple[str, Level]]:
