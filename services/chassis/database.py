@@ -401,7 +401,6 @@ class Database:
                     kinds.setdefault(job.handler, []).append(job)
             for kind in kinds.values():
                 run_kind(transaction, kind)
-            failpoints.at("commit.handled")
             done = [job for kind in kinds.values() for job in kind]
             if not look_first or connection.dialect.name == "postgresql":
                 # Those that were refused since what they ask for is done: before, or just now by
@@ -414,6 +413,7 @@ class Database:
                 with together(connection):
                     with _spoiling():
                         transaction.save_rest()
+                    failpoints.at("commit.handled")
                     new = [job for job in done if job not in known]
                     replays.remember(connection, new, transaction.now)
                     failpoints.at("commit.remembered")
