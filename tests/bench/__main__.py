@@ -29,7 +29,8 @@ from tests.bench.processes import Loader, Served, calling, database, serving, to
 CALLERS = 32
 PAIRS = 3
 """Single counts and empty calls alternate so often in a turn: from one second to the next a machine
-may be a sixth faster or slower, and of 21 ratios the median is half as far off as of 7.
+may be a sixth faster or slower, and the median of 21 ratios is little more than half as far off
+as that of 7.
 """
 WARM_UP_S = 1.0
 LATENCY_MS_MAX = 100.0

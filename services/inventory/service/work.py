@@ -53,6 +53,7 @@ class Work:
             for merchant, item_id in keys
             for channel_id in channels_before.get(merchant, ())
         }
+        """Which figures were asked for; `_kept` has those of them that there are."""
         keys.extend((merchant, "") for merchant in merchants)  # buffers of each item
         with together(connection):
             channel_store.lock_channels(transaction, merchants, shared=True)
