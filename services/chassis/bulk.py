@@ -99,11 +99,14 @@ class Bulk:
     def run(
         self, connection: Connection, rows: Sequence[Sequence[Any]], *, distinct: bool = True
     ) -> int:
-        """Writes the rows; returns how many were written, unless `together` is open."""
+        """Writes the rows; returns how many were written. What is `together` on PostgreSQL is not
+        counted, nor a replacement of all or none.
+        """
         if self.copy and len(rows) >= COPY_MIN and not is_pipeline(connection):
             return self._run_copy(connection, rows)
         if self.arrays and distinct:
-            return self.run_arrays(connection, rows)()
+            parts = range(0, len(rows), ARRAYS_MAX)
+            return sum(self._run_arrays(connection, rows[at : at + ARRAYS_MAX]) for at in parts)
         if not self.arrays:
             return self._run_positions(connection, rows)
         values = converting(self.converted, rows)
@@ -138,14 +141,6 @@ class Bulk:
         text = _many_rows(self.text, shared)
         return int(execute(connection, "execute", text, given).rowcount)
 
-    def run_arrays(
-        self, connection: Connection, rows: Sequence[Sequence[Any]]
-    ) -> Callable[[], int]:
-        """Writes the rows by arrays; returns what tells how many were, once that is answered."""
-        parts = range(0, len(rows), ARRAYS_MAX)
-        done = [self._run_arrays(connection, rows[at : at + ARRAYS_MAX]) for at in parts]
-        return lambda: sum(cursor.rowcount for cursor in done)
-
     def _run_copy(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> int:
         values = converting(self.converted, rows)
         try:
@@ -156,11 +151,11 @@ class Bulk:
             raise failed(connection, self.copy, error) from error
         return len(rows)
 
-    def _run_arrays(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> Any:
+    def _run_arrays(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> int:
         columns = converted(self.converted, rows)
         values = zip(self.names, self.lists, columns, strict=True)
         given = {name: listed(column) for name, listed, column in values}
-        return execute(connection, "execute", self.arrays, given)
+        return int(execute(connection, "execute", self.arrays, given).rowcount)
 
 
 _SPECIAL = re.compile(r'["\\]')

@@ -369,12 +369,11 @@ class Database:
                 with suppress(RepeatedError):
                     return self._run(jobs, _run_bare, look_first=False)
             return self._run(jobs, _run_bare)
-        except _SpoiledError:
-            return self._run(jobs, _run_guarded)
-        except (IntegrityError, DataError) as error:
-            # Of what is saved at the end: PostgreSQL tells when all of it is sent.
+        except (_SpoiledError, IntegrityError, DataError) as error:
+            # The latter of what is saved at the end: PostgreSQL tells when all of it is sent.
             if worth_retrying(error):
                 raise
+            log.warning("a group failed; each of its calls runs by itself", exc_info=error)
             return self._run(jobs, _run_guarded)
 
     def _run(
@@ -430,7 +429,7 @@ class Database:
 
 
 class _SpoiledError(Exception):
-    """A handler failed, so that nothing of the group may stay."""
+    """A call failed, so that nothing of the group may stay."""
 
 
 @contextmanager
@@ -441,7 +440,6 @@ def _spoiling() -> Iterator[None]:
     except Exception as error:
         if worth_retrying(error):
             raise
-        log.warning("a group failed; each of its calls runs by itself", exc_info=error)
         raise _SpoiledError from error
 
 

@@ -64,7 +64,9 @@ def errors(connection: Connection) -> type[Exception]:
 
 
 def failed(connection: Connection, text: str, error: Exception) -> Exception:
-    """What went wrong in the driver, as SQLAlchemy would have it, and without the values."""
+    """What went wrong in the driver, as SQLAlchemy would have it, and without the values; a
+    StaleError where not all was replaced that was to be.
+    """
     if getattr(error, "sqlstate", None) == _NOT_ALL:
         return StaleError("not what was decided on")
     made: Any = DBAPIError.instance

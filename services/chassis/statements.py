@@ -447,4 +447,4 @@ def _save_at_once(
     known = rows if not new else [row for row in rows if row[width:] != nothing]
     if known:
         replace = replacing(connection.dialect, table, columns, conflict.decided_on, conflict.keep)
-        replace.run_arrays(connection, known)
+        replace.run(connection, known)

@@ -5,27 +5,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from services.chassis.auth import Caller
 from services.chassis.database import Call, Calls, Database, Transaction
 from services.chassis.errors import DomainError
-from services.chassis.rpc import rpcs
-from services.chassis.statements import Lookup, append, save_decided
+from services.chassis.rpc import command_each, rpcs
+from services.chassis.statements import append, save_decided
 from tests.chassis.counter import COUNTERS, SERVICE, Counter, message, one_group
+from tests.chassis.test_database import SHOP, adding, totals
 
-SHOP = Caller("till", "mug-shop", frozenset())
 COLUMNS = ("merchant_id", "name", "total")
-_TOTALS = Lookup(select(COUNTERS.c.name, COUNTERS.c.total))
-
-
-def totals(connection: Connection) -> Mapping[str, int]:
-    return dict(_TOTALS.rows(connection))
-
-
-def adding(name: str, request_id: str = "") -> Call[Any, Any]:
-    request = message("AddRequest", request_id=request_id or name, name=name, amount=1)
-    return Call(SHOP, request)
 
 
 def rows(calls: Calls[Any, Any]) -> list[tuple[str, str, int]]:
@@ -57,7 +46,7 @@ def bug(_transaction: Transaction, _made: list[tuple[str, str, int]]) -> None:
 
 
 async def test_it_is_saved(database: Database) -> None:
-    await database.write("Leave", leave, adding("n"))
+    await database.write("Leave", leave, adding("r-1", "n"))
     assert await database.read(totals) == {"n": 1}
 
 
@@ -69,7 +58,7 @@ async def test_who_reads_in_the_same_transaction_sees_it(database: Database) -> 
         calls[0].answer = b""
 
     async with one_group(database):
-        left = asyncio.ensure_future(database.write("Leave", leave, adding("n")))
+        left = asyncio.ensure_future(database.write("Leave", leave, adding("r-1", "n")))
         looked = asyncio.ensure_future(database.write("Look", look, adding("look")))
     await asyncio.gather(left, looked)
     assert seen == [{"n": 1}]
@@ -79,6 +68,7 @@ async def test_nothing_is_left_of_a_call_that_is_refused_after_it_left_something
     database: Database,
 ) -> None:
     class Refusing(Counter):
+        @command_each
         def replace(self, transaction: Transaction, call: Call[Any, Any]) -> Any:
             leave(transaction, [call])
             if call.request.name == "bad":
@@ -86,15 +76,13 @@ async def test_nothing_is_left_of_a_call_that_is_refused_after_it_left_something
                 raise DomainError("QUANTITY_OUT_OF_RANGE", "found out too late")
             return message("Total", total=1)
 
-        replace.kind = "command_each"  # type: ignore[attr-defined]
-
     (run,) = (
         one.run for one in rpcs(SERVICE, Refusing(), database) if one.path.endswith("Replace")
     )
     assert run
     async with one_group(database):
         answers = [
-            asyncio.ensure_future(run(SHOP, adding(name).request.SerializeToString(), 1e9))
+            asyncio.ensure_future(run(SHOP, adding(name, name).request.SerializeToString(), 1e9))
             for name in ("first", "bad", "last")
         ]
     found = await asyncio.gather(*answers, return_exceptions=True)
@@ -114,7 +102,7 @@ async def test_what_can_not_be_saved_does_not_spoil_its_neighbors(
 
     async with one_group(database):
         calls = [
-            asyncio.ensure_future(database.write(name, handler, adding(name)))
+            asyncio.ensure_future(database.write(name, handler, adding(name, name)))
             for name, handler in (("first", leave), ("bad", spoil), ("last", leave))
         ]
     first, bad, last = await asyncio.gather(*calls, return_exceptions=True)
@@ -123,7 +111,9 @@ async def test_what_can_not_be_saved_does_not_spoil_its_neighbors(
     assert isinstance(bad, Exception)
     assert await database.read(totals) == {"first": 1, "last": 1}
     assert await database.read(_told) == 0, "nor is it told"
-    assert await database.write("first", leave, adding("first")) == first, "and is remembered"
+    assert await database.write("first", leave, adding("first", "first")) == first, (
+        "and is remembered"
+    )
 
 
 def _told(connection: Connection) -> int:
@@ -132,7 +122,7 @@ def _told(connection: Connection) -> int:
 
 async def test_what_was_decided_on_something_stale_is_decided_anew(database: Database) -> None:
     """On PostgreSQL this turns out when the commit is on its way already."""
-    await database.write("Leave", leave, adding("n"))
+    await database.write("Leave", leave, adding("r-1", "n"))
     decided_on = [7, 1]
 
     def decide(transaction: Transaction, calls: Calls[Any, Any]) -> None:
@@ -143,7 +133,7 @@ async def test_what_was_decided_on_something_stale_is_decided_anew(database: Dat
         )
         calls[0].reply(message("Total", total=known + 1))
 
-    answer = await database.write("Decide", decide, adding("n", "r-1"))
+    answer = await database.write("Decide", decide, adding("r-2", "n"))
     assert decided_on == []
     assert message("Total").FromString(answer).total == 2
     assert await database.read(totals) == {"n": 2}

@@ -192,7 +192,9 @@ class Work:
         return found
 
     def save(self) -> None:
-        """Saves everything, and tells which figures of which channels are different."""
+        """Saves everything, most of it at the end of the transaction, and tells which figures of
+        which channels are different.
+        """
         connection = self._transaction.connection
         reservation_store.forget_holds(connection, self.changes.moved)
         fed = list(self._fed())
